@@ -148,7 +148,7 @@ def test_an_operator_without_a_rule_is_no_problem(logs: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), OSError(errno.EROFS, "read-only"), BadInput("bad")]
 )
-def test_what_concerns_every_target_ends_the_export(error: BaseException, tmp_path: Path) -> None:
+def test_a_problem_of_every_target_ends_the_export(error: BaseException, tmp_path: Path) -> None:
     with pytest.raises(type(error)):
         lowered(raising(error), tmp_path / "bundle")
 

@@ -106,7 +106,7 @@ def test_resizing_by_a_factor(
 
 
 @pytest.mark.parametrize("by", [(1.04, 1.5), (1.5, 1.03), (1.04, 0.5)])
-def test_a_side_that_keeps_its_length_is_sampled_anew(by: tuple[float, float], tmp_path: Path) -> None:
+def test_a_side_that_keeps_its_length_is_resampled(by: tuple[float, float], tmp_path: Path) -> None:
     check_resize(resized("linear", "half_pixel", "floor", scales=f32(1, 1, *by)), (20, 30), tmp_path)
 
 

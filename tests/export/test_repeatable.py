@@ -111,7 +111,7 @@ def test_training_mode_that_changes_nothing_is_taken(layer: nn.Module) -> None:
     modes.check_eval(Around(layer), "net")
 
 
-def test_what_is_cached_at_the_first_run_is_no_change() -> None:
+def test_a_cache_filled_by_the_first_run_is_not_a_change() -> None:
     def cached(layer: Does, x: torch.Tensor) -> torch.Tensor:
         if not hasattr(layer, "grid"):
             layer.register_buffer("grid", torch.linspace(0, 1, x.shape[3]), persistent=False)

@@ -31,7 +31,7 @@ def test_the_border_is_cut() -> None:
     assert psnr_db(a, b, 1) < 40
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_incomparable_images_are_refused() -> None:
     a = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="same"):
         psnr_db(a, a[:4], 0)

@@ -165,7 +165,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_have_to_be_trusted_is_refused(name: str, theirs: Path, tmp_path: Path) -> None:
+def test_content_that_would_need_trust_is_refused(name: str, theirs: Path, tmp_path: Path) -> None:
     change, said = REFUSED[name]
     path = rewritten(theirs, tmp_path / "given.pt2", dict(change))
     with pytest.raises(BadInput, match=r"given\.pt2") as told:
@@ -187,14 +187,14 @@ def test_guards_are_not_run(theirs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 nothing", b"no archive"])
-def test_what_is_no_archive_is_told(data: bytes, tmp_path: Path) -> None:
+def test_files_that_are_not_archives_are_reported(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "given.pt2"
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"given\.pt2: not an exported PyTorch program"):
         pt2.load(path)
 
 
-def test_cut_short_or_flipped_archives_are_told(theirs: Path, tmp_path: Path) -> None:
+def test_truncated_or_corrupted_archives_are_reported(theirs: Path, tmp_path: Path) -> None:
     data, path = theirs.read_bytes(), tmp_path / "given.pt2"
     for place in range(0, len(data), max(1, len(data) // 23)):
         path.write_bytes(data[:place])

@@ -52,7 +52,7 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in PARTLY)) for nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_program_gives_what_the_reference_gives(name: str, fresh: dict[str, Path]) -> None:
+def test_the_program_matches_the_reference(name: str, fresh: dict[str, Path]) -> None:
     spec: SystemSpec = SYSTEMS.get(name)
     assert name not in NETWORKS.names()
     assert system(name).parts == {part: each.network for part, each in spec.parts.items()}

@@ -122,7 +122,7 @@ BAD: Mapping[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_file_is_named_with_what_is_wrong(kind: str, tmp_path: Path) -> None:
+def test_an_invalid_file_is_named_with_the_error(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.safetensors"
     make, message = BAD[kind]
     make(path)

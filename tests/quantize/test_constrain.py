@@ -58,7 +58,7 @@ def test_a_residual_network(graph_of) -> None:
     assert entries["c"].zero_point == round(-128 + 70 / (170 / 255))
 
 
-def test_what_moves_data_shares_a_scale(graph_of) -> None:
+def test_data_movement_operators_share_a_scale(graph_of) -> None:
     graph = graph_of(
         """
         a = Conv(image, W, B)

@@ -154,7 +154,7 @@ def test_search_and_compensation_are_worth_their_time(small: Graph, photos: list
         ([np.zeros((4, 4, 3), np.float32)], "got float32"),
     ],
 )
-def test_what_is_no_photo_is_refused(small: Graph, images: list[np.ndarray], message: str) -> None:
+def test_anything_but_a_photo_is_refused(small: Graph, images: list[np.ndarray], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         quantize(small, images)
 

@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_integers_also_after_a_stop(learner: Learne
     assert learned(learner(seed=1)) != whole
 
 
-def test_what_is_worse_than_the_start_is_not_kept(learner: Learner, form: QuantizedGraph) -> None:
+def test_a_form_worse_than_the_initial_one_is_not_kept(learner: Learner, form: QuantizedGraph) -> None:
     run = learner(lr=80.0)
     assert learned(run) == graphs.to_bytes(qdq.to_qdq(form))
     assert not run.improved
@@ -117,7 +117,7 @@ def test_what_is_worse_than_the_start_is_not_kept(learner: Learner, form: Quanti
     assert run.state.psnr_db < run.before.fidelity_db
 
 
-def test_what_loses_more_against_ground_truth_is_not_kept(learner: Learner, form: QuantizedGraph) -> None:
+def test_a_form_that_loses_more_against_ground_truth_is_not_kept(learner: Learner, form: QuantizedGraph) -> None:
     run = learner()
     run.before = replace(run.before, loss_db=-100.0)
     assert learned(run) == graphs.to_bytes(qdq.to_qdq(form))

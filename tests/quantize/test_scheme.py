@@ -104,7 +104,7 @@ def _good() -> dict[str, object]:
         ({"more": 1}, "more"),
     ],
 )
-def test_a_file_that_lies_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "scales.json"
     path.write_text(json.dumps({**_good(), **change}))
     with pytest.raises(BadInput, match=message):

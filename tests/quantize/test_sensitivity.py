@@ -79,7 +79,7 @@ def _case(graph_of, name: str) -> Graph:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_pytorch_computes_what_onnx_runtime_does(graph_of, name: str) -> None:
+def test_pytorch_matches_onnx_runtime(graph_of, name: str) -> None:
     graph = _case(graph_of, name)
     image = np.random.default_rng(3).normal(size=(1, 3, 16, 16)).astype(np.float32)
     wanted = graphs.session(graph.model).run(None, {"image": image})[0]
@@ -124,7 +124,7 @@ def test_weights_foretell_what_noise_does_to_the_output(
     assert np.mean(foretold) == pytest.approx(np.mean(missed), rel=0.1)
 
 
-def test_a_backward_pass_in_parts_gives_the_same(
+def test_gradient_checkpointing_has_the_same_gradients(
     graph_of, feeds_of_noise: list[dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = graph_of(TINY, **TINY_SHAPES)
@@ -233,7 +233,7 @@ def test_photos_for_it_are_cut_to_squares(graph_of) -> None:
     ]
 
 
-def test_squares_lie_evenly_in_a_photo() -> None:
+def test_squares_are_evenly_spaced_in_a_photo() -> None:
     image = np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3)
     assert [s.shape for s in photos._squares(image, 16, 1e9)] == [(16, 16, 3)] * 6
     (one,) = photos._squares(image, 16, 1.0)

@@ -63,9 +63,7 @@ def assert_agree(fake: FakeQuantized, quantized: QuantizedGraph, photo: np.ndarr
     assert (levels > 0.5).mean() <= 0.002
 
 
-def test_fake_quantization_gives_what_the_qdq_model_gives(
-    whole: tuple[Graph, QuantizedGraph], photos: list[np.ndarray]
-) -> None:
+def test_fake_quantization_matches_the_qdq_model(whole: tuple[Graph, QuantizedGraph], photos: list[np.ndarray]) -> None:
     for photo in photos:
         assert_agree(FakeQuantized(whole[1]), whole[1], photo)
 
@@ -122,7 +120,7 @@ def test_a_form_makes_the_same_quantized_graph_again(whole: tuple[Graph, Quantiz
     assert "bounds" not in again.table.calibration
 
 
-def test_a_trained_form_keeps_what_was_learned(whole: tuple[Graph, QuantizedGraph]) -> None:
+def test_a_trained_form_keeps_the_learned_constants(whole: tuple[Graph, QuantizedGraph]) -> None:
     graph, quantized = whole
     fake = FakeQuantized(quantized)
     with torch.no_grad():

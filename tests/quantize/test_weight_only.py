@@ -26,7 +26,7 @@ def as_tensor(photo: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("with_photos", [True, False])
-def test_weights_lie_on_their_grids_and_nothing_else_is_in_the_table(
+def test_weights_are_on_their_grids_and_nothing_else_is_in_the_table(
     chain: Graph, photos: list[np.ndarray], with_photos: bool
 ) -> None:
     rounded = weight_only.quantize(chain, photos if with_photos else [])
@@ -94,7 +94,7 @@ def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_quarter_is
     assert errors[0] < errors[1]
 
 
-def test_what_is_no_photo_is_refused(chain: Graph) -> None:
+def test_anything_but_a_photo_is_refused(chain: Graph) -> None:
     with pytest.raises(BadInput, match="must be uint8 RGB"):
         weight_only.quantize(chain, [np.zeros((4, 4), np.uint8)])
 

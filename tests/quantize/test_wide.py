@@ -32,7 +32,7 @@ def test_biases_of_large_layers_cost_no_weight_a_bit(chain: Graph, photos: list[
         assert levels.reshape(levels.shape[0], -1).max() == 127
 
 
-def test_what_photos_did_not_show_is_not_clipped(chain: Graph, photos: list[np.ndarray]) -> None:
+def test_values_beyond_the_calibration_range_are_not_clipped(chain: Graph, photos: list[np.ndarray]) -> None:
     dim = [(photo // 2).astype(np.uint8) for photo in photos]
     made = wide.quantize(chain, dim)
     image = photos[1][None, 8:24, 12:28].transpose(0, 3, 1, 2).astype(np.float32)

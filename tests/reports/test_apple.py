@@ -77,7 +77,7 @@ def test_both_stand_side_by_side_by_precision(both: Manifest) -> None:
     assert "Time, ms" not in found["int8 Core AI"]  # nothing was timed
 
 
-def test_steps_that_fail_are_told(both: Manifest) -> None:
+def test_failed_steps_are_reported(both: Manifest) -> None:
     def fail(a: ArtifactRecord) -> ArtifactRecord:
         return a.model_copy(update={"steps": tuple(replace(s, passed=False) for s in a.steps)})
 
@@ -86,7 +86,7 @@ def test_steps_that_fail_are_told(both: Manifest) -> None:
     assert rows(section)["int8 Core AI"]["int8 steps"] == "not all: see Parity"
 
 
-def test_what_is_float_is_told_with_the_reason(manifest: Manifest) -> None:
+def test_float_layers_are_reported_with_their_share(manifest: Manifest) -> None:
     assert manifest.quantization is not None
     mixed = manifest.quantization.model_copy(
         update={
@@ -109,7 +109,7 @@ def test_what_is_float_is_told_with_the_reason(manifest: Manifest) -> None:
     }
 
 
-def test_nothing_float_is_told_too(manifest: Manifest) -> None:
+def test_the_absence_of_float_layers_is_reported_too(manifest: Manifest) -> None:
     assert floats(manifest).intro.startswith("No layer of the int8 files is float")
     assert floats(manifest.model_copy(update={"quantization": None})).intro.startswith("Nothing in this bundle")
 

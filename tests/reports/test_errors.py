@@ -178,7 +178,7 @@ def test_masks_have_maps_and_tiles_in_gray(made: Bundle) -> None:
     assert difference.max() == 204
 
 
-def test_several_outputs_are_told_apart(made: Bundle) -> None:
+def test_several_outputs_are_distinguished(made: Bundle) -> None:
     contract = made.manifest.pixel_contract
     two = PixelContract(
         inputs=contract.inputs, outputs=(*contract.outputs, TensorSpec("mask", (1, 1, 4, 4), kind="map"))
@@ -192,7 +192,7 @@ def test_the_same_bundle_gives_the_same_pictures(made: Bundle) -> None:
     assert spoiled(made, (200, 250, 40)) == spoiled(made, (200, 250, 40))
 
 
-def test_without_int8_the_reason_is_told(made: Bundle) -> None:
+def test_without_int8_the_reason_is_reported(made: Bundle) -> None:
     plain = tuple(g for g in made.manifest.goldens if g.role != "int8")
     bare = Bundle(made.folder, made.manifest.model_copy(update={"goldens": plain}))
     assert errors(bare) == "this bundle has no int8 form of the network"

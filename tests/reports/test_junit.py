@@ -35,7 +35,7 @@ def test_counts_and_cases(tmp_path: Path) -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from([True, False, None]))
-def test_any_text_gives_well_formed_xml(name: str, message: str, passed: bool | None) -> None:
+def test_any_text_is_written_as_well_formed_xml(name: str, message: str, passed: bool | None) -> None:
     root = ET.fromstring(junit_xml(name, [Check(name, passed, message, group=name)]).encode("utf-8", "replace"))
     assert len(root.findall(".//testcase")) == 1
     assert len(root.findall(".//failure")) == (passed is False)

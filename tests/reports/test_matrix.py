@@ -31,7 +31,7 @@ def test_the_worst_variant_and_the_least_figure_are_shown() -> None:
     assert [mark.text for mark in matrix.marks(record_of(cell()).rows[0], "tflite")] == ["✓ int8"]
 
 
-def test_a_reason_is_told_once_and_never_becomes_markup() -> None:
+def test_a_reason_is_reported_once_and_never_becomes_markup() -> None:
     refused = [cell(target=name, status="refused", reason=HOSTILE) for name in ("tflite", "ncnn")]
     record = record_of(*refused, cell(target="coreml", status="unproven", reason="no runtime"))
     assert [(reason.status, reason.cells) for reason in matrix.reasons(record)] == [

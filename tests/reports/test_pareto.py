@@ -51,11 +51,11 @@ def test_each_figure_of_quality_is_drawn_against_time_and_size(manifest: Manifes
     assert time.points[-1].texts == ("75.9 ms", "54.0 dB")
 
 
-def test_what_none_is_better_than_is_marked(manifest: Manifest) -> None:
+def test_files_that_none_dominates_are_marked(manifest: Manifest) -> None:
     assert best(scatters(manifest)[0]) == ["onnxruntime/fp32", "openvino/int8"]
 
 
-def test_what_nobody_sees_counts_as_equal(manifest: Manifest) -> None:
+def test_invisible_differences_count_as_equal(manifest: Manifest) -> None:
     slow = changed(manifest, "fp32", psnr_db=140.0)
     heights = {p.label: p.y for p in scatters(slow)[0].points}
     assert heights["tflite/fp32"] == heights["onnxruntime/fp32"] == INVISIBLE_DB
@@ -129,7 +129,7 @@ places = st.lists(st.tuples(st.floats(0.001, 1e5), st.floats(-2, 150), st.boolea
 
 
 @given(places, st.sampled_from([None, 100.0]))
-def test_points_lie_within_their_plot(found: list[tuple[float, float, bool]], most: float | None) -> None:
+def test_points_are_within_their_plot(found: list[tuple[float, float, bool]], most: float | None) -> None:
     shown = [min(y, most) if most else y for _, y, _ in found]
     points = tuple(
         Point(f"t{i}/int8", "t", x, y, ("", ""), b) for i, ((x, _, b), y) in enumerate(zip(found, shown, strict=True))
@@ -154,7 +154,7 @@ def test_higher_is_drawn_higher() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=300), min_size=1, max_size=4))
-def test_samples_lie_within_their_axis_or_are_counted(found: list[list[float]]) -> None:
+def test_samples_are_within_their_axis_or_counted(found: list[list[float]]) -> None:
     rows = tuple(
         Spread(str(i), "g", tuple(v), min(v), *map(float, np.percentile(v, (50, 90)))) for i, v in enumerate(found)
     )

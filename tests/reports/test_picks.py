@@ -99,7 +99,7 @@ def test_figures_are_those_of_the_bundle(manifest: Manifest) -> None:
     assert found[PC].unmeasured == ""
 
 
-def test_of_several_outputs_the_worst_is_told(manifest: Manifest) -> None:
+def test_of_several_outputs_the_worst_is_reported(manifest: Manifest) -> None:
     def second(artifact: Any) -> Any:
         if artifact.key != "tflite/fp32":
             return artifact
@@ -111,7 +111,7 @@ def test_of_several_outputs_the_worst_is_told(manifest: Manifest) -> None:
     assert figures["SQNR to PyTorch"] == "61.5 dB"
 
 
-def test_of_class_numbers_the_share_is_told_and_no_ratio(manifest: Manifest) -> None:
+def test_for_class_indices_the_share_is_reported_instead_of_a_ratio(manifest: Manifest) -> None:
     base = next(a for a in manifest.artifacts if a.key == "tflite/fp32").parity
 
     def classes(artifact: Any) -> Any:
@@ -126,7 +126,7 @@ def test_of_class_numbers_the_share_is_told_and_no_ratio(manifest: Manifest) -> 
     assert shown == ["> 99.99 % equal"] * len(shown)
 
 
-def test_what_was_not_compared_is_not_equal(manifest: Manifest) -> None:
+def test_files_that_were_not_compared_are_not_equal(manifest: Manifest) -> None:
     unfit = replace(manifest.artifacts[0].parity, psnr_db=None, max_abs=None, mean_lsb=None, exact_share=None)
     assert (figures(unfit), distance(unfit)) == ("not compared", "not compared")
 
@@ -138,13 +138,13 @@ def test_the_time_of_a_cpu_is_no_time_of_a_gpu(manifest: Manifest) -> None:
         assert not any("ms" in text for text in figures.values())
 
 
-def test_what_was_not_measured_names_the_command_that_measures_it(manifest: Manifest) -> None:
+def test_missing_measurements_name_the_command_that_makes_them(manifest: Manifest) -> None:
     found = by_place(manifest)
     assert found[PHONE].unmeasured == "clearport bench . --device adb:SERIAL --record"
     assert found["iPhone, iPad, Mac"].unmeasured == "clearport bench . --record"
 
 
-def test_what_failed_is_never_recommended(manifest: Manifest) -> None:
+def test_failed_files_are_never_recommended(manifest: Manifest) -> None:
     one = by_place(failing(manifest, "tflite/int8"))[PHONE]
     assert one.artifact == "tflite/fp32"
     assert "Not tflite/int8: it failed a check." in one.reason
@@ -212,7 +212,7 @@ def test_a_board_counts_for_its_own_processor(manifest: Manifest, machine: str, 
     assert [p for p in (BOARD, PC) if "Time on ssh:pi@board, cpu" in dict(found[p].figures)] == [decides]
 
 
-def test_an_estimate_is_told_as_one(manifest: Manifest) -> None:
+def test_an_estimate_is_labeled_as_one(manifest: Manifest) -> None:
     rows = with_devices(manifest).device_rows
     estimate = next(row for row in rows if isinstance(row.cell, EstimateReport))
     moved = estimate.model_copy(update={"device": "ethos-u:u55-256"})
@@ -223,7 +223,7 @@ def test_an_estimate_is_told_as_one(manifest: Manifest) -> None:
     assert "But it has a warning of its compiler: no board has that much SRAM." in pick.reason
 
 
-def test_layers_in_float_are_told_where_integers_are_wanted(manifest: Manifest) -> None:
+def test_float_layers_are_reported_where_integers_are_wanted(manifest: Manifest) -> None:
     assert "No layer of it is float" in by_place(manifest)[NPU].reason
     assert manifest.quantization is not None
     mixed = manifest.quantization.model_copy(update={"islands": {"div1": "Div"}, "float_layers": ("conv9",)})
@@ -232,7 +232,7 @@ def test_layers_in_float_are_told_where_integers_are_wanted(manifest: Manifest) 
     assert "float" not in by_place(manifest.model_copy(update={"quantization": mixed}))["Browser"].reason
 
 
-def test_what_nnapi_is_predicted_to_take_is_told_where_no_npu_ran(manifest: Manifest) -> None:
+def test_the_nnapi_prediction_is_reported_where_no_npu_ran(manifest: Manifest) -> None:
     said = "NNAPI is predicted to take all 12 operators from API level 30 on, in one part"
     findings = tuple(LintFinding(level="note", rule=RULE, message=message) for message in (said, "more"))
     linted = with_artifacts(manifest, lambda a: a.model_copy(update={"lint": findings}))

@@ -48,7 +48,7 @@ def test_only_measured_rows_have_a_median(manifest: Manifest) -> None:
     assert "QEMU emulates it" in simulated.note
 
 
-def test_a_fallback_is_told_from_what_was_asked_for(manifest: Manifest) -> None:
+def test_a_fallback_is_distinguished_from_the_requested_unit(manifest: Manifest) -> None:
     table = by_caption(manifest)["phone: measured"]
     assert column(table, "Ran on") == ["npu", "cpu (npu was requested)"]
     at = [c.title for c in table.columns].index("Ran on")
@@ -60,7 +60,7 @@ def test_columns_that_say_nothing_are_left_out(manifest: Manifest) -> None:
     assert not any(title.startswith(("Relative", "Remarks")) for title in titles)
 
 
-def test_what_did_not_run_is_told_once_for_each_reason(manifest: Manifest) -> None:
+def test_files_that_did_not_run_are_reported_once_per_reason(manifest: Manifest) -> None:
     table = by_caption(manifest)["phone: did not run"]
     assert [[c.text for c in cells] for cells in table.rows] == [
         [f"litert: {LOST}", "coreml/fp16/image, coreml/fp32/tensor"]

@@ -88,7 +88,7 @@ def test_names_break_after_slashes_and_stay_escaped() -> None:
     assert breakable("tflite/int8/<b>") == "tflite/<wbr>int8/<wbr>&lt;b&gt;"
 
 
-def test_what_was_not_measured_says_why(as_html: str, as_markdown: str) -> None:
+def test_missing_measurements_have_a_reason(as_html: str, as_markdown: str) -> None:
     for form in (as_html, as_markdown):
         assert "not measured: Core ML runs on macOS only" in form
         assert "not measured: this runtime was built without the format" in form
@@ -200,7 +200,7 @@ def test_flat_pictures_are_shown_too(make_bundle: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", ["goldens/input.png", "goldens/float.png"])
-def test_missing_pictures_are_said_so(make_bundle: Any, tmp_path: Path, gone: str) -> None:
+def test_missing_images_are_reported(make_bundle: Any, tmp_path: Path, gone: str) -> None:
     made = make_bundle(tmp_path / "bundle")
     (made.folder / gone).unlink()
     found = comparison(made)
@@ -209,7 +209,7 @@ def test_missing_pictures_are_said_so(make_bundle: Any, tmp_path: Path, gone: st
 
 
 @given(st.lists(st.floats(0.001, 1e7), min_size=1, max_size=9))
-def test_plots_lie_within_their_width(values: list[float]) -> None:
+def test_plots_are_within_their_width(values: list[float]) -> None:
     bars = tuple(Bar(str(v), "g", v, "", v * 0.5, v * 1.5) for v in values)
     drawing = plots.draw(Plot("t", "ms", bars, ("g",)))
     assert all(0 <= b.low <= b.end <= b.high <= 100 for b in drawing.bars if b.low is not None and b.high is not None)

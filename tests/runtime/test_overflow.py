@@ -51,7 +51,7 @@ def test_a_file_that_would_overflow_all_the_same_is_not_run(overflows: bool, mon
 
 
 @pytest.mark.parametrize("overflows", [True, False])
-def test_such_a_file_is_not_timed_and_the_reason_is_said(overflows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_such_a_file_is_not_timed_and_the_reason_is_reported(overflows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing(RUNNERS.get("onnxruntime").requires):
         pytest.skip("onnxruntime is not installed")
     monkeypatch.setattr(overflow, "onnxruntime_does", lambda: overflows)

@@ -109,7 +109,7 @@ def test_the_worst_tile_is_where_the_damage_is_and_flat_tiles_do_not_matter(tmp_
     assert drop.color_shift == pytest.approx(0.25 + 10 * 1600 / 60000, abs=0.01)
 
 
-def test_shifts_and_clipping_are_told_apart(tmp_path: Path) -> None:
+def test_shifts_and_clipping_are_distinguished(tmp_path: Path) -> None:
     image = picture(80, 80)
     save_png(tmp_path / "a_LR.png", image)
     save_png(tmp_path / "a_HR.png", image)

@@ -52,7 +52,7 @@ def test_equal_outputs_have_no_finite_psnr() -> None:
         (np.where(np.arange(60).reshape(TRUTH.shape) == 7, np.inf, TRUTH).astype(np.float32), "1 of 60 values are NaN"),
     ],
 )
-def test_what_cannot_be_compared_fails_with_its_reason(output: np.ndarray, failure: str) -> None:
+def test_incomparable_outputs_fail_with_the_reason(output: np.ndarray, failure: str) -> None:
     report = judge(output)
     assert not report.passed
     assert report.psnr_db is None
@@ -193,7 +193,7 @@ def noise(height: int, width: int, seed: int) -> np.ndarray:
 
 
 @given(height=st.integers(1, 70), width=st.integers(1, 70), at=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)))
-def test_what_is_wrong_in_one_block_shows_in_its_mean(height: int, width: int, at: tuple[float, float]) -> None:
+def test_an_error_in_one_block_shows_in_its_mean(height: int, width: int, at: tuple[float, float]) -> None:
     truth = np.clip(noise(height, width, 1), 0, 250)
     wrong = truth.copy()
     y, x = (int(share * max(1, side // 16)) * 16 for share, side in zip(at, (height, width), strict=True))
@@ -204,7 +204,7 @@ def test_what_is_wrong_in_one_block_shows_in_its_mean(height: int, width: int, a
 
 
 @pytest.mark.parametrize("grid", [1, 2, 3, 4])
-def test_what_is_wrong_in_one_channel_before_the_shuffle_shows_in_its_grid(grid: int) -> None:
+def test_an_error_in_one_channel_before_the_shuffle_shows_in_its_grid(grid: int) -> None:
     truth = np.clip(noise(12 * grid, 10 * grid, 2), 5, 250)
     wrong = truth.copy()
     wrong[grid - 1 :: grid, 0::grid, 2] -= 1

@@ -73,7 +73,7 @@ def test_a_single_logit_is_the_probability_of_yes() -> None:
     assert found.probability == pytest.approx(0.76, abs=0.01)
 
 
-def test_logits_of_every_pixel_are_told_by_the_share_that_agrees() -> None:
+def test_per_pixel_logits_are_compared_by_the_share_that_agrees() -> None:
     wanted = GENERATOR.normal(size=(1, 5, 20, 20)) * 4
     wrong = wanted.copy()
     wrong[:, :, :5] = wrong[:, ::-1, :5]
@@ -82,7 +82,7 @@ def test_logits_of_every_pixel_are_told_by_the_share_that_agrees() -> None:
     assert 0.75 <= found.top1 < 0.9
 
 
-def test_flow_is_told_by_its_end_points() -> None:
+def test_optical_flow_is_compared_by_end_point_error() -> None:
     wanted = np.stack([np.full((10, 10), 3.0), np.full((10, 10), 4.0)])[None]
     found = report(wanted + np.array([0.3, 0.4]).reshape(1, 2, 1, 1), wanted, "flow")
     assert found.endpoint == pytest.approx(0.5, rel=1e-5)
@@ -98,7 +98,7 @@ def test_flow_is_told_by_its_end_points() -> None:
         (lambda v: np.where(v > 1, np.nan, v), "NaN or infinite"),
     ],
 )
-def test_what_cannot_be_compared_fails_and_says_why(spoil, said: str) -> None:
+def test_incomparable_values_fail_with_the_reason(spoil, said: str) -> None:
     wanted = GENERATOR.normal(size=(1, 1, 8, 12)).astype(np.float32)
     reference = ValuesReference("PyTorch fp32", "depth", wanted, "relative")
     found = parity_values.compare(spoil(wanted), MAP, reference, "ran", tolerance.tolerance_for("fp32", MAP))

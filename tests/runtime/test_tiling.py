@@ -140,7 +140,7 @@ def test_one_pixel(size: Size | None) -> None:
     assert calls == [(1, 1)]
 
 
-def test_too_small_an_artifact_is_refused_with_what_to_do() -> None:
+def test_too_small_an_artifact_is_refused_with_advice() -> None:
     said = r"takes 16x16 pixels where the picture has 20x16.* sees 8 pixels to each side.*--size 34x34, .*--size 20x16"
     with pytest.raises(BadInput, match=said):
         tiling.plan(Size(20, 16), Tiling(1, 8, 1, Size(16, 16)))

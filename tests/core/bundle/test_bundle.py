@@ -91,7 +91,7 @@ def test_a_manifest_that_cannot_be_read_is_a_finding_beside_the_others(copied: B
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", "{}", "{", '{"schema_version": 1}', "\udcff"])
-def test_what_is_no_manifest_is_bad_input(tmp_path: Path, content: str) -> None:
+def test_an_invalid_manifest_is_bad_input(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(BadInput, match=r"manifest\.json"):
         Bundle.load(tmp_path)
@@ -165,7 +165,7 @@ def test_building_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_building_replaces_nothing_but_a_bundle_and_only_when_told(copied: Bundle, tmp_path: Path) -> None:
+def test_building_replaces_only_a_bundle_and_only_with_force(copied: Bundle, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")

@@ -110,7 +110,7 @@ LIES: dict[str, tuple[Edit, str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_manifest_that_lies_is_bad_input_that_names_file_and_field(copied: Bundle, lie: str) -> None:
+def test_a_manifest_that_contradicts_its_files_is_bad_input_that_names_file_and_field(copied: Bundle, lie: str) -> None:
     edit, message = LIES[lie]
     edit_manifest(copied.folder, edit)
     with pytest.raises(BadInput, match=rf"manifest\.json: .*{message}"):

@@ -117,7 +117,7 @@ def test_parts_that_lead_back_to_the_system_end(mine: Path) -> None:
     assert ours.is_bundle(mine)
 
 
-def test_a_report_of_a_system_from_others_is_small_and_says_what_was_not_proven(mine: Path) -> None:
+def test_the_report_of_a_foreign_system_is_small_and_states_what_was_not_proven(mine: Path) -> None:
     broken = "picture\n```\n<img src=x>"
     ends = RUN.model_copy(update={"inputs": {broken: "picture"}})
     system = System.load(mine)
@@ -146,7 +146,7 @@ def test_a_report_of_a_system_from_others_is_small_and_says_what_was_not_proven(
         (("rows", 0, "parity", 0, "failures"), ["30 dB"], "large: whether it passed contradicts its failures"),
     ],
 )
-def test_a_system_that_lies_is_refused_before_anything_runs(
+def test_an_inconsistent_system_is_refused_before_anything_runs(
     mine: Path, at: tuple[Any, ...], value: Any, why: str
 ) -> None:
     plain = json.loads((mine / "system.json").read_text())

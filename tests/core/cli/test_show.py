@@ -40,7 +40,7 @@ def test_an_export_tells_the_reference_from_pytorch(made: Bundle, capsys: pytest
     assert said.count("Core ML runs on macOS only") == 1, "a reason is told once"
 
 
-def test_what_was_not_timed_is_told_with_every_target(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_targets_without_timings_are_listed_by_reason(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     def untimed(artifact: Any) -> Any:
         reasons = {"tflite": "no LiteRT", "openvino": "no LiteRT", "onnxruntime/int8/ort": "no LiteRT"}
         reason = reasons.get(artifact.target) or reasons.get(artifact.key)
@@ -53,7 +53,7 @@ def test_what_was_not_timed_is_told_with_every_target(made: Bundle, capsys: pyte
     assert "not timed: coreml: Core ML runs on macOS only\n" in said
 
 
-def test_wall_and_cpu_time_are_both_shown_and_told_apart(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wall_and_cpu_time_are_both_shown_and_labeled(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     def slow(artifact: Any) -> Any:
         cell = latency_report([80.0] * 6, cpu_median_ms=41.5)
         return artifact.model_copy(update={"latency": cell}) if artifact.key == "tflite/int8" else artifact
@@ -106,7 +106,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_names(
     assert all(len(line) <= 80 for line in rows)
 
 
-def test_a_bench_separates_what_was_measured_estimated_and_simulated(
+def test_a_bench_separates_measured_estimated_and_simulated_values(
     made: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = with_devices(made.manifest)
@@ -169,7 +169,7 @@ def test_a_record_of_another_bundle_says_in_what(made: Bundle, change: dict[str,
     assert re.fullmatch(words, found[0])
 
 
-def test_checks_that_could_not_be_made_are_told_once_for_each_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_checks_are_reported_once_per_reason(capsys: pytest.CaptureFixture[str]) -> None:
     checks = [
         Check("golden by litert", True, "equal", group="tflite/int8"),
         Check("golden by coreml", None, "Core ML runs on macOS only", group="coreml/fp16"),

@@ -12,7 +12,7 @@ from clearport.disk import cache
 from clearport.disk.cache import Cache, Damaged
 
 
-def test_it_gives_back_what_was_put(tmp_path: Path) -> None:
+def test_it_returns_what_was_stored(tmp_path: Path) -> None:
     kept = Cache(tmp_path / "cache")
     assert kept.get("a") is None
     assert kept.put("a", b"one\ntwo")

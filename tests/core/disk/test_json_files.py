@@ -95,7 +95,7 @@ NO_CARD = {("card", bad) for bad in ("pipe", "folder", "device")}
 
 
 @pytest.mark.parametrize(("reader", "bad"), sorted({(r, b) for r in READERS for b in BAD} - NO_CARD))
-def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, reader: str, bad: str) -> None:
+def test_anything_but_a_regular_file_is_refused_at_once(tmp_path: Path, reader: str, bad: str) -> None:
     name, read = READERS[reader]
     path = tmp_path / name
     BAD[bad](path)
@@ -136,5 +136,5 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_json_writes_is_read_as_it_was(value: Any) -> None:
+def test_written_json_is_read_back_unchanged(value: Any) -> None:
     assert parse_json(json.dumps(value, allow_nan=False), "x") == value

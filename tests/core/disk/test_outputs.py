@@ -86,7 +86,7 @@ def test_folders_on_the_way_go_again_where_nothing_is_written(tmp_path: Path) ->
     assert tree(tmp_path) == {}
 
 
-def test_what_is_read_is_never_an_output(place: Path) -> None:
+def test_inputs_are_never_outputs(place: Path) -> None:
     (place / "link.json").symlink_to("file.txt")
     reads = (place / "file.txt", place / "folder")
     for name in ("file.txt", "to_file", "twin.json", "link.json", "folder", "to_folder"):
@@ -151,7 +151,7 @@ def user_folder(place: Path) -> None:
 
 @pytest.mark.parametrize("comes", [user_file, user_folder])
 @pytest.mark.parametrize("work", ["file", "folder"])
-def test_what_comes_to_the_place_during_the_work_stays(
+def test_files_that_appear_at_the_output_during_the_work_are_kept(
     tmp_path: Path, comes: Callable[[Path], None], work: str, any_swap: None
 ) -> None:
     place = tmp_path / "out.json"
@@ -184,7 +184,7 @@ def test_a_report_that_the_user_changed_meanwhile_stays(tmp_path: Path, any_swap
     assert sorted(tree(tmp_path).values()) == sorted(["three rows", MINE])
 
 
-def test_a_full_or_read_only_disk_is_told_before_work(tmp_path: Path) -> None:
+def test_a_full_or_read_only_disk_is_reported_before_work(tmp_path: Path) -> None:
     with SmallDisk(tmp_path / "disk", "16k") as disk:
         for output in (out_file(disk / "a.json"), OutBundle(disk / "b"), OutFolder(disk, "--keep")):
             with pytest.raises(BadInput, match="disk is full"), claimed(output):
@@ -196,7 +196,7 @@ def test_a_full_or_read_only_disk_is_told_before_work(tmp_path: Path) -> None:
                 pytest.fail("nothing can be written")
 
 
-def test_a_file_that_may_not_be_changed_is_told_before_work(tmp_path: Path) -> None:
+def test_a_read_only_file_is_reported_before_work(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text('{"clearport": "0.1.0", "error": ""}')
     if subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode:

@@ -73,7 +73,7 @@ def test_a_place_that_cannot_be(here: Path, name: str, place: str, capfd: pytest
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_folders_and_files_are_told_apart(here: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_folders_and_files_are_distinguished(here: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     before = tree(here)
     wrong = "folder.png" if name in FILES else "file.png"
     said = refused(capfd, *COMMANDS[name](here, f"{here}/{wrong}"))
@@ -116,7 +116,7 @@ def test_run_never_overwrites_its_input(here: Path, capfd: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "report"])
-def test_full_and_read_only_places_are_told_before_work(
+def test_full_and_read_only_folders_are_reported_before_work(
     here: Path, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with SmallDisk(here / "disk", "4k" if name != "report" else "4m") as disk:
@@ -131,9 +131,7 @@ def test_full_and_read_only_places_are_told_before_work(
 
 
 @pytest.mark.parametrize("name", ["eval --record", "bench --record"])
-def test_a_bundle_that_cannot_be_written_is_told_before_work(
-    here: Path, name: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_bundle_is_reported_before_work(here: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     with SmallDisk(here / "disk", "4m") as disk:
         shutil.copytree(here / "bundle", disk / "b")
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

@@ -32,7 +32,7 @@ def test_a_bundle_is_replaced_with_force(mine: Path, any_swap: None) -> None:
     assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}
 
 
-def test_what_file_managers_leave_is_nobodys(mine: Path, any_swap: None) -> None:
+def test_files_of_file_managers_are_ignored(mine: Path, any_swap: None) -> None:
     for name in (".DS_Store", "tflite/Thumbs.db", "goldens/desktop.ini"):
         (mine / name).write_text("a view")
     replace(mine)
@@ -111,7 +111,7 @@ def test_force_replaces_bundles_and_nothing_else(mine: Path, spoil: Callable[[Pa
 
 
 @pytest.mark.parametrize("spoil", THEIRS)
-def test_what_comes_into_a_bundle_while_it_is_replaced_stays(
+def test_files_added_to_a_bundle_during_its_replacement_are_kept(
     mine: Path, spoil: Callable[[Path], None], any_swap: None
 ) -> None:
     changed = "was changed meanwhile and is not replaced"
@@ -177,7 +177,7 @@ LOOKALIKES = (
 )
 
 
-def test_the_next_run_removes_what_killed_runs_left_and_nothing_else(tmp_path: Path, scratch: Path) -> None:
+def test_the_next_run_removes_only_the_leftovers_of_killed_runs(tmp_path: Path, scratch: Path) -> None:
     for name in LOOKALIKES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(MINE)
@@ -205,7 +205,7 @@ def test_the_next_run_removes_what_killed_runs_left_and_nothing_else(tmp_path: P
     assert found["tmp/clearport-run-0123456789abcdef/owner.clearport-lock"] == MINE
 
 
-def test_what_vanishes_meanwhile_does_not_end_the_cleaning(
+def test_files_that_vanish_meanwhile_do_not_abort_the_cleanup(
     tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED, tmp_path / "out", "killed"], check=False, stdout=subprocess.DEVNULL)
@@ -246,7 +246,7 @@ def test_a_record_that_was_killed_between_its_two_files_is_completed(mine: Path)
     assert not list(mine.glob(".*"))
 
 
-def test_what_a_killed_record_left_in_a_bundle_keeps_nobody_from_replacing_it(mine: Path) -> None:
+def test_leftovers_of_a_killed_run_in_a_bundle_do_not_prevent_its_replacement(mine: Path) -> None:
     leftovers.temporary(mine / "manifest.json").write_text("half")
     replace(mine)
     assert tree(mine.parent) == {"mine": "folder", "mine/new": "new"}

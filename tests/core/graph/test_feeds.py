@@ -78,7 +78,7 @@ def test_further_pictures_are_other_exposures_of_the_scene() -> None:
     assert sample["mid"].mean() < PHOTO.mean() < sample["high"].mean()
 
 
-def test_what_is_no_picture_is_made_by_its_kind() -> None:
+def test_inputs_that_are_not_images_are_generated_by_their_kind() -> None:
     specs = (
         TensorSpec("strength", (1,), kind="scalar", value_range=(0.25, 0.5)),
         PICTURE,

@@ -65,7 +65,7 @@ def test_one_pixel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_anything_but_an_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.png").write_bytes(content)
     with pytest.raises(BadInput, match=r"bad\.png"):
         load_rgb(tmp_path / "bad.png")

@@ -244,7 +244,7 @@ def test_pixels_have_a_limit_of_our_own(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.timeout(30)  # a pipe that nobody writes to is waited for
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
-def test_what_is_no_file_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_anything_but_a_file_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "a.png")
     with pytest.raises(BadInput, match=r"a\.png: expected a picture file"):
         load_rgb(tmp_path / "a.png")

@@ -35,7 +35,7 @@ OLD = record({"tflite/int8": 0.5, "tflite/fp32": 1.0, "coreml/int8": 0.7})
 NEW = record({"tflite/int8": 1.2, "tflite/fp32": 1.02, "coreml/int8": None}, "now")
 
 
-def test_without_a_gate_slower_files_are_told_and_do_not_fail(make_bundle: Any, tmp_path: Path) -> None:
+def test_without_a_gate_slower_files_are_reported_and_do_not_fail(make_bundle: Any, tmp_path: Path) -> None:
     found = compared(NEW, OLD)
     assert {c.artifact: c.outcome for c in found.comparisons} == {"tflite/int8": "slower", "tflite/fp32": "slower"}
     assert [key.split()[1] for key in found.missing] == ["coreml/int8"]
@@ -50,9 +50,7 @@ def test_without_a_gate_slower_files_are_told_and_do_not_fail(make_bundle: Any, 
 
 
 @pytest.mark.parametrize(("most", "failing"), [(1.0, 2), (1.1, 1), (2.3, 1), (2.5, 0)])
-def test_a_gate_fails_what_is_slower_than_it_allows(
-    make_bundle: Any, tmp_path: Path, most: float, failing: int
-) -> None:
+def test_a_gate_fails_files_slower_than_it_allows(make_bundle: Any, tmp_path: Path, most: float, failing: int) -> None:
     found = compared(NEW, OLD, most)
     assert len(found.failures) == failing
     told = NEW.model_copy(update={"compared": found})
@@ -68,7 +66,7 @@ def test_a_gate_that_can_compare_nothing_fails() -> None:
     assert compared(NEW, others).failures == ()
 
 
-def test_what_is_within_the_noise_passes_any_gate() -> None:
+def test_differences_within_the_noise_pass_any_gate() -> None:
     same = record({"tflite/int8": 0.501, "tflite/fp32": 1.001})
     assert compared(same, OLD, 1.0).failures == ()
 

@@ -93,7 +93,7 @@ def test_examples_that_do_not_fit_are_refused(arrays: dict[str, np.ndarray], sai
     assert str(path) in str(caught.value)
 
 
-def test_what_is_no_npz_file_is_refused(tmp_path: Path) -> None:
+def test_anything_but_an_npz_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(b"PK\x03\x04 and nothing more")
     with pytest.raises(BadInput, match="not a file of arrays"):

@@ -47,7 +47,7 @@ def quantized(real: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(real), 0, 255).astype(np.float32)
 
 
-def test_what_is_right_passes() -> None:
+def test_a_correct_file_passes() -> None:
     real = truth(3, 250)
     found = references(real, quantized(real))
     for precision in ("fp32", "fp16", "int8-weights"):

@@ -151,6 +151,6 @@ def test_the_middle_of_a_larger_picture_is_taken() -> None:
     assert np.array_equal(fit(picture, Size(1, 1)), picture[2:3, 2:3])
 
 
-def test_registries_find_what_lies_in_its_place_only() -> None:
+def test_registries_list_only_folders_with_the_expected_module() -> None:
     assert TARGETS.names() == ("coreai", "coreml", "ncnn", "onnxruntime", "openvino", "tflite")
     assert "passes" not in TARGETS.names(), "a folder without a target.py"

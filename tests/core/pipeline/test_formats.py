@@ -12,7 +12,7 @@ from clearport.pipeline.formats.read import READERS, described
 
 
 @pytest.mark.parametrize("suffix", sorted(READERS))
-def test_what_is_damaged_or_missing_is_refused(suffix: str, tmp_path: Path) -> None:
+def test_damaged_or_missing_files_are_refused(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file or folder"):
         described(tmp_path / f"none{suffix}")
     place = tmp_path / f"bad{suffix}"

@@ -30,7 +30,7 @@ def test_files_go_by_name_or_in_order_and_a_name_that_no_input_has_is_part_of_th
         assigned(ARTIFACT, ["x.npy", "a=y.npy"])
 
 
-def test_what_is_no_array_is_named(tmp_path: Path) -> None:
+def test_files_that_are_not_arrays_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((1, 2), np.float32))
     assert taken(ARTIFACT, {"a": path, "b": path}).sample["b"].shape == (1, 2)

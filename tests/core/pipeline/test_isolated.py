@@ -74,7 +74,7 @@ def same(one: QuantizedGraph, other: QuantizedGraph) -> bool:
     )
 
 
-def test_it_gives_what_this_process_gives(isolated: Isolated, graph: Any, here: QuantizedGraph) -> None:
+def test_it_returns_the_same_as_this_process(isolated: Isolated, graph: Any, here: QuantizedGraph) -> None:
     told: list[str] = []
     there = isolated.quantize(graph, PHOTOS, replace(QUICK, progress=lambda stage, *_: told.append(stage)))
     assert same(there, here)

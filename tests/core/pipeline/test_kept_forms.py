@@ -66,7 +66,7 @@ def test_a_second_time_nothing_is_computed_and_all_bytes_are_the_same(isolated: 
 
 
 @pytest.mark.parametrize("changed", ["photo", "option", "weight"])
-def test_what_it_depends_on_is_in_the_key(isolated: Isolated, graph: Any, changed: str) -> None:
+def test_every_dependency_is_in_the_key(isolated: Isolated, graph: Any, changed: str) -> None:
     quantized(isolated, graph)
     photos, options = list(PHOTOS), dict[str, Any]()
     if changed == "photo":
@@ -94,7 +94,7 @@ def test_the_key_has_the_code_and_the_libraries(monkeypatch: pytest.MonkeyPatch)
     assert kept.key_of("quantize", {}, {}) != first
 
 
-def test_a_damaged_form_is_computed_again_and_said(isolated: Isolated, graph: Any, place: Path) -> None:
+def test_a_damaged_form_is_recomputed_and_reported(isolated: Isolated, graph: Any, place: Path) -> None:
     first, _ = quantized(isolated, graph)
     for path in place.glob("*.cache"):
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")

@@ -126,14 +126,14 @@ def failures(make_bundle: Any, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", FALLBACKS)
-def test_a_fallback_fails_and_says_what_ran(name: str, failures: Any) -> None:
+def test_a_fallback_fails_and_names_the_unit_that_ran(name: str, failures: Any) -> None:
     unit, cell, ran = FALLBACKS[name]
     assert failures(unit, row(unit, cell)) == [f"host tflite/int8 {unit} r: requested {unit}, ran on: {ran}"]
     assert failures(None, row(unit, cell)) == []
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_what_ran_where_it_was_asked_to_passes(name: str, failures: Any) -> None:
+def test_runs_on_the_requested_unit_pass(name: str, failures: Any) -> None:
     unit, cell = KEPT[name]
     assert failures(unit, row(unit, cell)) == []
 
@@ -144,12 +144,12 @@ def test_one_fallback_among_others_is_enough(failures: Any) -> None:
     assert found == ["host tflite/int8 gpu r: requested gpu, ran on: cpu"]
 
 
-def test_pytorch_and_rows_of_other_units_are_not_asked(failures: Any) -> None:
+def test_pytorch_and_rows_of_other_units_are_not_checked(failures: Any) -> None:
     rows = (row("gpu", measured("gpu", "gpu")), row("gpu", measured("gpu", "cpu"), BASELINE))
     assert failures("gpu", *rows, row("cpu", measured("cpu", "cpu"))) == []
 
 
-def test_where_nothing_ran_on_it_the_reasons_are_told(failures: Any) -> None:
+def test_the_reasons_are_reported_where_nothing_ran_on_the_unit(failures: Any) -> None:
     found = failures("npu", row("npu", Skipped("x", "there is no NPU")), row("cpu", measured("cpu", "cpu")))
     assert found == ["nothing ran on the npu: there is no NPU"]
     assert failures("npu", row("cpu", measured("cpu", "cpu"))) == [

@@ -73,7 +73,7 @@ def test_candidates_are_judged_as_the_manifest_says(made: Bundle) -> None:
     assert (offer.tiling.scale, offer.tiling.halo) == (3, made.manifest.model.halo)
 
 
-def test_the_plan_is_what_was_asked_for(made: Bundle) -> None:
+def test_the_plan_is_the_requested_one(made: Bundle) -> None:
     offer, _ = offer_of(made, request(made, runs=35, seconds=0.5, threads=4, targets=("tflite",)))
     assert (offer.plan.rounds, offer.plan.runs, offer.plan.min_seconds, offer.plan.threads) == (7, 5, 0.5, 4)
     assert {c.artifact for c in offer.candidates} == {"tflite/fp32", "tflite/int8"}

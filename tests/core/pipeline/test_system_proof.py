@@ -104,7 +104,7 @@ class Part:
 @pytest.mark.parametrize(
     ("side", "obstacle", "passed"), [(32, "", True), (64, "", False), (32, "nothing here runs it", None)]
 )
-def test_only_what_nothing_runs_is_undecided(
+def test_only_a_part_that_cannot_be_opened_is_undecided(
     monkeypatch: pytest.MonkeyPatch, side: int, obstacle: str, passed: bool | None
 ) -> None:
     """A program that fails on its golden inputs has failed its proof."""

@@ -118,7 +118,7 @@ def request(system: System, **options: Any) -> ServeRequest:
     return ServeRequest(system.folder, port=0, **options)
 
 
-def test_what_is_not_served_is_said(made: System, tmp_path: Path) -> None:
+def test_files_that_are_not_served_are_reported(made: System, tmp_path: Path) -> None:
     for options, why in (
         ({"records": tmp_path / "records"}, r"whose page sends no records; .*parts/PART"),
         ({"targets": ("openvino",)}, r"no browser runtime can run its files .openvino/int8: part enlarge: no browser"),

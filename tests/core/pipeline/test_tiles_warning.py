@@ -46,7 +46,9 @@ def test_each_kind_of_network_and_size(size: Any, whole: bool, level: str, words
         assert re.search(words, finding.message)
 
 
-def test_it_is_said_once_on_the_terminal(make_bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_reported_once_on_the_terminal(
+    make_bundle: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = make_bundle(tmp_path / "bundle")
     network = replace(NETWORK, scale=3)
     artifacts = tuple(a.model_copy(update={"lint": tiles(artifact((1, 64, 64, 3)), network)}) for a in made.artifacts)

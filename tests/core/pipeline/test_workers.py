@@ -41,7 +41,7 @@ def run(made: Artifact, options: dict[str, bool] | None = None) -> tuple[int, fl
         return pid_of(worker), float(worker.run(ONE)["y"][0])
 
 
-def test_each_file_is_opened_anew_in_the_same_process(tmp_path: Path) -> None:
+def test_each_file_is_opened_in_the_same_worker_process(tmp_path: Path) -> None:
     with reused():
         first, two = run(artifact(tmp_path, 2.0))
         again, three = run(artifact(tmp_path, 3.0), {"optimize": False})

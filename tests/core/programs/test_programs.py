@@ -117,7 +117,7 @@ def test_what_is_pasted_is_what_was_cut_and_fades_in() -> None:
     assert ones.sum() == 36 + 28 * 0.5
 
 
-def test_discs_lie_where_the_points_are_in_the_larger_picture() -> None:
+def test_discs_are_at_the_points_in_the_larger_image() -> None:
     points = np.array([[31.0, 15.0, 1.0], [0.0, 0.0, -1.0]], np.float32)
     found = squares.discs(points, (16, 16), (32, 64), 0.7)[0, 0]
     assert found[0, 0] == -1.0
@@ -187,7 +187,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_program_that_cannot_run_is_told_before_it_runs(name: str) -> None:
+def test_an_invalid_program_is_reported_before_it_runs(name: str) -> None:
     made, why = WRONG[name]
     found = "\n".join(contradictions(made, ENDS))
     assert re.search(why, found), found

@@ -32,7 +32,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def test_what_was_pushed_to_the_hub_is_pulled_and_has_a_card(kept_bundle: Bundle, hub: Hub, tmp_path: Path) -> None:
+def test_a_bundle_pushed_to_the_hub_is_pulled_and_has_a_card(kept_bundle: Bundle, hub: Hub, tmp_path: Path) -> None:
     assert push_bundle(PushRequest(kept_bundle.folder, STORE)).version == "1.0.0"
     assert len(hub.commits) == 2  # the repository's first, and one with everything
     assert not push_bundle(PushRequest(kept_bundle.folder, STORE)).new
@@ -67,7 +67,7 @@ def test_two_pushes_at_once_are_two_versions(kept_bundle: Bundle, other: Bundle,
 
 
 @pytest.mark.slow  # its client waits longer after each cut
-def test_a_hub_that_cuts_every_connection_gives_the_whole_bundle(
+def test_the_whole_bundle_is_downloaded_from_a_hub_that_cuts_every_connection(
     own: Bundle, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clearport.stores.download._PAUSE_S", 0.0)

@@ -78,7 +78,7 @@ def test_we_take_those_of_openssf_tool(own: Bundle, mine: Keys) -> None:
     assert check_signature(own.folder, known).passed
 
 
-def test_what_is_wrong_with_a_signature_is_told(own: Bundle, mine: Keys, tmp_path: Path) -> None:
+def test_errors_of_a_signature_are_reported(own: Bundle, mine: Keys, tmp_path: Path) -> None:
     secret, known = mine
     others = keys(tmp_path, "others", ec.SECP256R1())[1]
     assert "no such signature" in check_signature(own.folder, known).message

@@ -36,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "store") if request.param == "folder" else f"memory://{uuid4().hex}/store"
 
 
-def test_what_was_pushed_is_pulled(kept_bundle: Bundle, store: str, tmp_path: Path) -> None:
+def test_a_pushed_bundle_is_pulled_unchanged(kept_bundle: Bundle, store: str, tmp_path: Path) -> None:
     assert pushed(kept_bundle, store) == "1.0.0"
     out = pull_bundle(PullRequest(f"{store}/ncnet", tmp_path / "out"))
     assert contents(out.folder) == contents(kept_bundle.folder)
@@ -68,7 +68,7 @@ def test_the_same_bundle_is_pushed_once_and_a_version_is_never_replaced(
     assert pushed(other, store) == "1.0.1"
 
 
-def test_one_target_is_pulled_and_the_bundle_says_what_was_left_out(
+def test_one_target_is_pulled_and_the_bundle_records_the_targets_left_out(
     kept_bundle: Bundle, store: str, tmp_path: Path
 ) -> None:
     pushed(kept_bundle, store)
@@ -99,7 +99,7 @@ def test_a_file_that_is_missing_beyond_what_was_left_out_is_found(
     }
 
 
-def test_pulling_again_downloads_what_is_missing_alone(kept_bundle: Bundle, tmp_path: Path, cache: Path) -> None:
+def test_pulling_again_downloads_only_missing_files(kept_bundle: Bundle, tmp_path: Path, cache: Path) -> None:
     pushed(kept_bundle, tmp_path / "store")
     asked: list[str] = []
     with servers.files(tmp_path / "store", asked) as address:
@@ -115,7 +115,7 @@ def test_pulling_again_downloads_what_is_missing_alone(kept_bundle: Bundle, tmp_
     assert [p for p in cache.iterdir() if p.suffix != ".lock"] == []
 
 
-def test_a_server_that_cuts_every_connection_gives_the_whole_bundle(own: Bundle, tmp_path: Path) -> None:
+def test_the_whole_bundle_is_downloaded_from_a_server_that_cuts_every_connection(own: Bundle, tmp_path: Path) -> None:
     large = enlarged(own, 5_000_000)
     pushed(large, tmp_path / "store")
     asked: list[str] = []
@@ -168,7 +168,7 @@ def test_an_interrupted_pull_goes_on_where_it_was(
     assert "/ncnet/1.0.0/goldens/float.png" not in asked  # it came with the first
 
 
-def test_a_part_that_is_another_files_is_downloaded_anew(own: Bundle, tmp_path: Path, cache: Path) -> None:
+def test_a_partial_download_of_another_file_is_restarted(own: Bundle, tmp_path: Path, cache: Path) -> None:
     pushed(own, tmp_path / "store")
     sha = stored(str(tmp_path / "store"))[1].versions("ncnet")[0].files["scales.json"].sha256
     cache.mkdir(parents=True)
@@ -227,7 +227,7 @@ def test_a_push_that_was_killed_is_completed(kept_bundle: Bundle, other: Bundle,
     assert contents(out.folder) == contents(kept_bundle.folder)
 
 
-def test_what_is_not_sound_is_not_pushed(own: Bundle, make_bundle: Any, tmp_path: Path) -> None:
+def test_an_invalid_bundle_is_not_pushed(own: Bundle, make_bundle: Any, tmp_path: Path) -> None:
     (own.folder / "scales.json").write_bytes(b"another")
     with pytest.raises(BadInput, match=r"not pushed, because the bundle was changed: scales\.json"):
         pushed(own, tmp_path / "store")

@@ -51,9 +51,7 @@ def float_image(small: Small) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("precision", "least_db"), [("fp32", 130.0), ("fp16", 60.0)])
-def test_float_files_give_what_the_graph_gives(
-    precision: Precision, least_db: float, small: Small, tmp_path: Path
-) -> None:
+def test_float_files_match_the_graph(precision: Precision, least_db: float, small: Small, tmp_path: Path) -> None:
     given = result(written(small, precision, tmp_path), small.photo)
     wanted = onnxruntime(small.graph.model, float_image(small))
     error = np.square(given.astype(np.float64) - wanted).mean()
@@ -62,7 +60,7 @@ def test_float_files_give_what_the_graph_gives(
 
 
 @pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
-def test_int8_files_give_what_the_qdq_model_gives(io: IODType, small: Small, tmp_path: Path) -> None:
+def test_int8_files_match_the_qdq_model(io: IODType, small: Small, tmp_path: Path) -> None:
     artifact = written(small, "int8", tmp_path, io)
     given = pixels.dequantize(result(artifact, small.photo), artifact.outputs[0])
     wanted = onnxruntime(to_qdq(small.quantized), float_image(small))
@@ -72,7 +70,7 @@ def test_int8_files_give_what_the_qdq_model_gives(io: IODType, small: Small, tmp
     assert steps.max() <= 1.01
 
 
-def test_a_file_says_who_made_it_and_what_its_numbers_mean(small: Small, tmp_path: Path) -> None:
+def test_metadata_has_the_author_and_the_meaning_of_values(small: Small, tmp_path: Path) -> None:
     artifact = written(small, "int8", tmp_path)
     told = json.loads((artifact.path / beta.METADATA).read_text())
     facts = told["creatorDefinedMetadata"]
@@ -150,7 +148,7 @@ def single(op: str, **attributes: object) -> Graph:
         ),
     ],
 )
-def test_what_cannot_be_written_is_refused_by_layer_and_reason(graph: Graph, why: str, tmp_path: Path) -> None:
+def test_unsupported_layers_are_refused_with_name_and_reason(graph: Graph, why: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperator, match=f"coreai: unsupported operator .* of layer 'the layer': {why}"):
         TARGETS.get("coreai").lower(target_graph(graph, None, "fp32"), Options(None), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -212,7 +212,7 @@ def test_a_package_replaces_an_older_one_and_nothing_is_left_beside_it(tmp_path:
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"tiny_x2_fp32_{v}.mlpackage" for v in ("image", "tensor")]
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"/file: something else is already at this path"):
         TARGET.lower(target_graph(upscaler(), None, "fp32"), Options(), tmp_path / "file")

@@ -110,7 +110,7 @@ REFUSED |= {"has rank 6": many_axes, "depends on the input size": square}
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_cannot_be_lowered_is_told_by_operator_layer_and_reason(why: str, tmp_path: Path) -> None:
+def test_unsupported_operators_are_reported_with_layer_and_reason(why: str, tmp_path: Path) -> None:
     graph = REFUSED[why]()
     with pytest.raises(UnsupportedOperator, match=rf"^coreml: unsupported operator \w+ of layer 'lone': .*{why}"):
         TARGET.lower(target_graph(graph, None, "fp32"), Options(), tmp_path)
@@ -153,7 +153,7 @@ TOO_MUCH_FOR_HALF = {
 
 @pytest.mark.parametrize("precision", ["fp16", "int8-weights"])
 @pytest.mark.parametrize("what", TOO_MUCH_FOR_HALF)
-def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision: Precision, tmp_path: Path) -> None:
+def test_operators_beyond_half_precision_compute_in_float32(what: str, precision: Precision, tmp_path: Path) -> None:
     graph, said = TOO_MUCH_FOR_HALF[what]
     photograph = photo(80, 96)
     wanted = onnxruntime(graph, pixels.to_tensor(photograph, graph.input))
@@ -167,7 +167,7 @@ def test_what_half_precision_cannot_do_computes_in_float32(what: str, precision:
     assert np.abs(levels[0].astype(int) - pixels.to_image(wanted, graph.output)).max() <= 1
 
 
-def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
+def test_inputs_of_float32_operators_are_not_rounded_to_half(tmp_path: Path) -> None:
     """Ten times what lies above 100: float16 keeps sixteenths there, which would become six tenths."""
     graph = chain(("Mul", 1e6), ("Sub", 1e8), ("Div", 1e5))
     image = np.random.default_rng(0).uniform(95, 120, (1, 3, 96, 80)).astype(np.float32)
@@ -176,7 +176,7 @@ def test_what_is_read_in_float32_was_not_rounded_before(tmp_path: Path) -> None:
     assert np.abs(got - onnxruntime(graph, image)).max() <= 0.07  # half of float16's step of the result, 1/8 above 128
 
 
-def test_what_is_no_picture_keeps_its_own_deviation(tmp_path: Path) -> None:
+def test_outputs_that_are_not_images_keep_their_own_deviation(tmp_path: Path) -> None:
     """Numbers about 0.5 that differ by hundredths: float16 itself would leave 37 dB of their deviation."""
     graph = chain(("Mul", 1 / 10000), ("Add", 0.5))
     spec = replace(graph.output, kind="map", value_range=None)
@@ -238,7 +238,7 @@ def test_a_comparison_behind_a_convolution_is_in_float32_where_that_is_needed() 
     assert trial.margin_db(fp32_fallback.choose(graph).names) >= 0
 
 
-def test_what_half_precision_can_do_stays_in_it(tmp_path: Path) -> None:
+def test_operators_within_half_precision_compute_in_it(tmp_path: Path) -> None:
     graph = upscaler()
     assert fp32_fallback.choose(graph) == fp32_fallback.NOTHING
     path = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0].path
@@ -254,7 +254,7 @@ def test_the_plan_takes_the_lowest_ios_that_has_everything(monkeypatch: pytest.M
     assert plan.ios == 18
 
 
-def test_a_network_that_gives_class_numbers_alone_is_tried_in_half_precision() -> None:
+def test_a_network_with_only_class_indices_is_tried_in_half_precision() -> None:
     """Its whole numbers are judged by the share that differs: there is no picture and no signal."""
     node = helper.make_node("ArgMax", ["image"], ["classes"], "classes", axis=1, keepdims=0)
     ends = [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 8, 8])]

@@ -106,7 +106,7 @@ WRONG: dict[str, tuple[onnx.ModelProto, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_told(name: str, tmp_path: Path) -> None:
+def test_errors_are_reported(name: str, tmp_path: Path) -> None:
     made, said = WRONG[name]
     (tmp_path / "here.bin").write_bytes(b"\0" * 16)
     with pytest.raises(BadInput, match=r"given\.onnx") as told:
@@ -130,7 +130,7 @@ def test_data_beside_the_file_are_read(tmp_path: Path) -> None:
     assert found.model.graph.initializer[0].data_location == onnx.TensorProto.DEFAULT
 
 
-def test_everything_that_cannot_be_exported_is_told_at_once(tmp_path: Path) -> None:
+def test_all_unsupported_operators_are_reported_together(tmp_path: Path) -> None:
     loop = helper.make_node("Loop", ["", "", "x"], ["a"], name="steps", body=body(node("Relu", "x", "q")))
     nodes = [
         loop,
@@ -175,14 +175,14 @@ def test_nodes_in_another_order_are_sorted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no model at all", b"\x08\x07\x3a\xff\xff\xff\xff\x0f", bytes(range(256)) * 40])
-def test_what_is_no_model_is_told(data: bytes, tmp_path: Path) -> None:
+def test_files_that_are_not_models_are_reported(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "given.onnx"
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"given\.onnx: not an ONNX model"):
         read(path)
 
 
-def test_a_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported(tmp_path: Path) -> None:
     path = save(model(ADD, 20, ONE), tmp_path / "given.onnx")
     data = path.read_bytes()
     for length in range(4, len(data), 7):

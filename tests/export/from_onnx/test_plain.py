@@ -152,7 +152,7 @@ def test_names_that_are_taken_inside_give_way(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run(found.to_bytes(), {"x": noise()})[0], -np.maximum(noise(), 0))
 
 
-def test_layouts_are_told_by_the_channels() -> None:
+def test_layouts_are_detected_by_the_channels() -> None:
     assert layout_of((1, 3, 64, 64)) == "NCHW"
     assert layout_of((1, 64, 64, 3)) == "NHWC"
     assert layout_of((1, "h", "w", 3)) == "NHWC"

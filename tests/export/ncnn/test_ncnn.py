@@ -140,7 +140,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_ncnn_has_not_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
+def test_operators_that_ncnn_lacks_are_refused_with_the_reason(name: str, tmp_path: Path) -> None:
     case, reason = REFUSED[name]
     with pytest.raises(UnsupportedOperator, match=reason) as caught:
         check(case, tmp_path)
@@ -231,7 +231,9 @@ def test_what_else_has_infinities_is_as_elsewhere(
         ((("Relu", "x", "r", {}), one("Pow", "r nothing")), "the exponent 0"),
     ],
 )
-def test_what_ncnn_computes_otherwise_is_refused(nodes: tuple[object, ...], why: str, tmp_path: Path) -> None:
+def test_operators_that_ncnn_computes_differently_are_refused(
+    nodes: tuple[object, ...], why: str, tmp_path: Path
+) -> None:
     held = {"large": f32(3.3e38), "each": f32(*range(1, 13)), "below": f32(-2), "nothing": f32(0)}
     with pytest.raises(UnsupportedOperator, match=why):
         run(build(after_conv(*nodes, constants=held)), real(pictures()[0]), tmp_path)

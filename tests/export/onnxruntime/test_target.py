@@ -72,7 +72,7 @@ def test_both_forms_are_written_and_give_the_same_picture(small: Any, precision:
 
 
 @pytest.mark.parametrize(("io", "dtype"), [("uint8", "uint8"), ("int8", "uint8"), ("float32", "float32")])
-def test_int8_takes_and_gives_the_pixels_that_were_asked_for(
+def test_int8_inputs_and_outputs_have_the_requested_pixel_type(
     small: Any, io: IODType, dtype: str, tmp_path: Path
 ) -> None:
     artifact, _ = written(small, "int8", tmp_path, Options(io=io))
@@ -86,7 +86,7 @@ def test_int8_takes_and_gives_the_pixels_that_were_asked_for(
     )
 
 
-def test_fp32_takes_and_gives_floats_whatever_was_asked_for(small: Any, tmp_path: Path) -> None:
+def test_fp32_inputs_and_outputs_are_always_float(small: Any, tmp_path: Path) -> None:
     artifact, _ = written(small, "fp32", tmp_path, Options(io="uint8"))
     assert artifact.inputs == (small.graph.input,)
     assert artifact.outputs == (small.graph.output,)

@@ -83,7 +83,7 @@ def test_a_folder_with_one_ir_is_written(small: Any, precision: Precision, tmp_p
     assert json.loads(contract.get("value", "")) == json.loads(json.dumps(expected))
 
 
-def test_fp32_gives_what_the_graph_gives(small: Any, tmp_path: Path) -> None:
+def test_fp32_matches_the_graph(small: Any, tmp_path: Path) -> None:
     levels = levels_by(written(small, "fp32", tmp_path), small.photo)
     np.testing.assert_allclose(levels, levels_by_onnx(small.graph.model, small), atol=1e-3)
 
@@ -96,7 +96,7 @@ def test_fp16_stores_half_the_bytes_and_stays_close(small: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("io", ["uint8", "float32"])
-def test_int8_gives_what_the_qdq_model_gives_to_a_level(small: Any, io: IODType, tmp_path: Path) -> None:
+def test_int8_matches_the_qdq_model_to_a_level(small: Any, io: IODType, tmp_path: Path) -> None:
     artifact = written(small, "int8", tmp_path, io)
     assert artifact.inputs[0].dtype == io
     reference = levels_by_onnx(to_qdq(small.quantized), small)
@@ -162,7 +162,7 @@ RESIDUALS = {
 
 
 @pytest.mark.parametrize("name", RESIDUALS)
-def test_what_a_convolution_gives_is_rounded_before_it_is_added(name: str, tmp_path: Path) -> None:
+def test_convolution_outputs_are_rounded_before_the_addition(name: str, tmp_path: Path) -> None:
     """The CPU plugin adds within the convolution, where it would leave that rounding out."""
     constants = {"w": 2 * weight(8, 8, 3, 3), "v": 2 * weight(8, 8, 3, 3, seed=8), "b": weight(8), "d": weight(8)}
     constants |= {"k": np.float32(0.1), "g": np.linspace(0.05, 0.3, 8, dtype=np.float32).reshape(8, 1, 1)}

@@ -95,7 +95,7 @@ class Branching(nn.Module):
         return image * 2 if image.mean() > 0 else image
 
 
-def test_what_pytorch_cannot_export_is_a_clear_refusal() -> None:
+def test_networks_that_pytorch_cannot_export_are_refused_clearly() -> None:
     with pytest.raises(BadInput, match="PyTorch cannot export it for 16x24"):
         from_torch.export_graph(Branching(), SPEC, 1, Size(16, 24))
 

@@ -41,7 +41,7 @@ ALL = {name: (case, case.tflite) for name, case in CASES.items() if case.tflite 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_an_fp32_file_holds_what_its_case_says(name: str, tmp_path: Path) -> None:
+def test_an_fp32_file_matches_its_case(name: str, tmp_path: Path) -> None:
     case, expected = ALL[name]
     graph = built(case)
     data, _, (result,) = emit(target_graph(graph, None, "fp32"), Options(SIZE, "float32"))
@@ -59,7 +59,7 @@ def test_an_fp32_file_holds_what_its_case_says(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name, (_, expected) in ALL.items() if not expected.float_only])
-def test_an_int8_file_holds_what_its_case_says(name: str, tmp_path: Path) -> None:
+def test_an_int8_file_matches_its_case(name: str, tmp_path: Path) -> None:
     case, expected = ALL[name]
     graph = built(case)
     quantized = quantize(graph, pictures(), PLAIN)
@@ -151,7 +151,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_tflite_has_not_is_refused_with_its_reason(name: str) -> None:
+def test_operators_that_tflite_lacks_are_refused_with_the_reason(name: str) -> None:
     case, reason = REFUSED[name]
     graph = build(case)
     with pytest.raises(UnsupportedOperator, match=reason) as caught:

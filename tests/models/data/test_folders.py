@@ -88,7 +88,7 @@ def test_two_folders_are_never_photos(low: str, high: str, tmp_path: Path) -> No
         (["test/low/1.png", "test/high/1.png"], "only the test split"),
     ],
 )
-def test_what_is_doubtful_is_refused_by_training(files: list[str], message: str, tmp_path: Path) -> None:
+def test_ambiguous_folders_are_refused_by_training(files: list[str], message: str, tmp_path: Path) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
@@ -161,7 +161,7 @@ def litter(root: Path) -> None:
         (root / name).write_bytes(b"litter")
 
 
-def test_litter_is_passed_over_and_said(tmp_path: Path) -> None:
+def test_foreign_files_are_skipped_and_reported(tmp_path: Path) -> None:
     write(tmp_path, "low/1.png", "high/1.png")
     litter(tmp_path)
     found = find_layout(tmp_path, 1)
@@ -189,7 +189,7 @@ def test_bundles_are_no_data(tmp_path: Path, make_bundle: Any) -> None:
             ask(tmp_path / "photos/out/x3", 1)
 
 
-def test_what_was_taken_and_left_is_said(tmp_path: Path) -> None:
+def test_used_and_skipped_files_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "LOLdataset"
     write(root, *PUBLISHED["LOL"][0], "eval15/high/23.png", "extra/9.png")
     assert find_layout(root, 1, purpose="judge").line == (
@@ -258,7 +258,7 @@ def learned(data: DataSet) -> int:
     return len(data.crops.pool) + len(data.validation)
 
 
-def test_few_damaged_pictures_are_left_out_and_said(tmp_path: Path) -> None:
+def test_few_damaged_images_are_skipped_and_reported(tmp_path: Path) -> None:
     damaged_pairs(tmp_path)
     data = data_set(options(tmp_path), SPEC, 1)
     assert learned(data) == 7

@@ -100,7 +100,7 @@ def test_pictures_of_a_scene_stay_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in {"photos", "unpaired"}])
-def test_a_folder_that_does_not_fit_says_what_was_looked_for(layout: str, tmp_path: Path) -> None:
+def test_a_folder_of_another_layout_is_reported_with_the_expected_one(layout: str, tmp_path: Path) -> None:
     write(tmp_path, "1.png")
     wanted = {"sice": "pairs.json", "lol": "our485/low", "div2k": "_HR", "pairs": "low/ and high/", "rain100": "norain"}
     wanted |= {"classes": "real/ and fake/", "domains": "trainA/ and trainB/"}

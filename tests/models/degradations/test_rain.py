@@ -44,7 +44,7 @@ def test_what_is_seen_is_the_photo_with_the_rain_and_vapor_of_the_truth(
     assert np.array_equal(truth["rain_mask"][..., 0] == 1, truth["rain"][..., 0] > 4.0)
 
 
-def test_streaks_lie_in_their_direction() -> None:
+def test_streaks_have_their_direction() -> None:
     for angle in (-30.0, 0.0, 30.0):
         layer = draw(Streaks(0.03, 60, 4.0, angle, 0.0, 100), 256, np.random.default_rng(5))
         down, right = np.gradient(layer)
@@ -63,7 +63,7 @@ def test_rain_falls_near_the_vertical_and_now_and_then_far_off_it() -> None:
     assert np.abs(angles).max() <= 50
 
 
-def test_density_brightness_and_length_are_what_was_asked_for() -> None:
+def test_density_brightness_and_length_are_as_requested() -> None:
     thin, dense = (draw(Streaks(d, 20, 1.5, 0, 0, 100), 256, np.random.default_rng(1)) for d in (0.05, 0.4))
     assert (thin > 10).mean() < 0.15 < (dense > 10).mean()
     assert 100 < dense.max() <= 160

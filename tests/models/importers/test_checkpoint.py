@@ -97,7 +97,7 @@ def test_ddp_and_compile_as_torch_writes_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("average", ["params_ema", "ema", "model_ema", "generator_ema"])
-def test_the_moving_average_is_preferred_and_said(average: str, tmp_path: Path) -> None:
+def test_the_moving_average_is_preferred_and_reported(average: str, tmp_path: Path) -> None:
     mean, last = SPEC.build(3), SPEC.build(3)
     torch.save({"params": last.state_dict(), average: mean.state_dict()}, tmp_path / "a.pth")
     loaded = weights.load(SPEC, 3, tmp_path / "a.pth")
@@ -112,7 +112,7 @@ def test_an_average_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["student.", "sr_net.module.", "module.backbone.", "a.b.c."])
-def test_a_prefix_that_nobody_knows_is_removed_where_what_is_left_fits(prefix: str, tmp_path: Path) -> None:
+def test_an_unknown_prefix_is_removed_where_the_remaining_names_match(prefix: str, tmp_path: Path) -> None:
     network = SPEC.build(3)
     state = {f"{prefix}{key}": value for key, value in network.state_dict().items()}
     torch.save({"state_dict": {**state, "discriminator.weight": torch.ones(3)}}, tmp_path / "a.pth")
@@ -200,7 +200,7 @@ def test_tensors_of_other_kinds_are_refused(kind: str, tmp_path: Path) -> None:
         weights.load(SPEC, 3, tmp_path / "a.pth")
 
 
-def test_what_else_a_pickle_holds_is_named(tmp_path: Path) -> None:
+def test_other_content_of_a_pickle_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": SPEC.build(3).state_dict(), "psnr": np.float64(31.5)}, tmp_path / "a.pth")
     with pytest.raises(BadInput, match=r"more than tensors \(numpy[\w.]*scalar\)"):
         weights.load(SPEC, 3, tmp_path / "a.pth")

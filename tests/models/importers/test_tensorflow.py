@@ -137,7 +137,7 @@ def test_a_graph_of_another_network_is_refused(tmp_path: Path) -> None:
     ],
     ids=["too few", "huge", "many axes", "number", "group", "endless", "name"],
 )
-def test_damage_is_said(damage: bytes, tmp_path: Path) -> None:
+def test_damage_is_reported(damage: bytes, tmp_path: Path) -> None:
     path = placed(tmp_path, constant("a", (1,), [1.0]) + damage)
     with pytest.raises(BadInput, match=r"graph\.pb: damaged or truncated TensorFlow graph"):
         read_graph(path)

@@ -69,7 +69,7 @@ def test_forged_places_are_compared_in_the_size_of_the_map() -> None:
     assert float(forged(wrong, data, 1.0)) > 8
 
 
-def test_what_is_missing_is_told() -> None:
+def test_missing_inputs_of_losses_are_reported() -> None:
     with pytest.raises(BadInput, match="the loss cross-entropy needs labels"):
         cross_entropy(Restored(torch.zeros(2, 2)), Batch(PICTURES, None), 1.0)
     with pytest.raises(BadInput, match="needs a classifier with at least three classes"):

@@ -32,7 +32,7 @@ with torch.device("meta"):
 SIDES = {"altfreezing": 112}
 
 
-def test_caddm_fits_a_phone_and_gives_places_in_training() -> None:
+def test_caddm_fits_a_phone_and_outputs_locations_in_training() -> None:
     spec = NETWORKS.get("caddm")
     network = spec.build(1)
     found = cost(network, Size(224, 224), spec.inputs)

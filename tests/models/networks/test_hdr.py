@@ -82,7 +82,7 @@ def test_a_seed_gives_the_same_bracket_and_another_seed_another() -> None:
     assert not np.array_equal(one.low, other.low)
 
 
-def test_a_shift_by_a_fraction_lies_between_whole_ones() -> None:
+def test_a_fractional_shift_is_between_integer_ones() -> None:
     light = np.random.default_rng(0).random((8, 9, 3), np.float32)
     assert np.array_equal(shifted(light, 1.0, 0.0)[1:], light[:-1])
     middle = (shifted(light, 0.0, 1.0) + shifted(light, 0.0, 2.0)) / 2

@@ -29,7 +29,7 @@ def test_recipes_can_be_used(name: str) -> None:
     assert options.minutes == 60 or {"steps", "minutes"} & set(recipe)
 
 
-def test_what_is_given_goes_before_the_recipe_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_options_override_the_recipe_and_that_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = replace(NETWORKS.get("ncnet"), recipe={"loss": "l2", "patch": 48, "minutes": 5.0})
     monkeypatch.setattr("clearport.models.networks.super_resolution.ncnet.SPEC", spec)
     made = options_for("ncnet", data=(), out=Path("x"), patch=24, loss=None, steps=7)
@@ -64,7 +64,7 @@ def test_bad_options_are_refused(options: TrainOptions, change: dict[str, object
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_is_not_there_is_said(options: TrainOptions) -> None:
+def test_a_missing_gpu_is_reported(options: TrainOptions) -> None:
     with pytest.raises(BadInput, match="torch finds 0 GPUs"):
         train(replace(options, device="cuda"))
 
@@ -73,7 +73,7 @@ def test_a_gpu_that_is_not_there_is_said(options: TrainOptions) -> None:
     ("module", "change"),
     [("lightning_fabric", {"devices": 2, "device": "cpu"}), ("torch.utils.tensorboard", {"log": Path("log")})],
 )
-def test_what_is_missing_is_said_with_its_extra(
+def test_a_missing_package_is_reported_with_its_extra(
     options: TrainOptions, monkeypatch: pytest.MonkeyPatch, module: str, change: dict[str, object]
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)

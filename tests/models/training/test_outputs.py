@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
-def test_an_earlier_training_is_replaced_when_asked_and_never_else(options: TrainOptions, tmp_path: Path) -> None:
+def test_an_earlier_training_is_replaced_only_on_request(options: TrainOptions, tmp_path: Path) -> None:
     train(options)
     before = files(tmp_path)
     assert set(before) == set(BESIDE)

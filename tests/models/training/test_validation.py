@@ -60,7 +60,7 @@ def test_borders_are_cut_only_where_a_network_enlarges() -> None:
 
 
 @pytest.mark.parametrize(("videos", "told"), [(2, True), (40, False)])
-def test_a_validation_of_one_class_is_told(options: TrainOptions, videos: int, *, told: bool) -> None:
+def test_a_validation_of_one_class_is_reported(options: TrainOptions, videos: int, *, told: bool) -> None:
     folder = options.data[0] / "classes"
     for kind in ("real", "fake"):
         for i in range(videos):

@@ -222,7 +222,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_package_is_told(damage: str, tmp_path: Path) -> None:
+def test_a_damaged_package_is_reported(damage: str, tmp_path: Path) -> None:
     said, spoil = DAMAGE[damage]
     path = package(tmp_path / "a.mlpackage", weighted)
     opened(path)
@@ -248,7 +248,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_any_wrong_byte_of_the_program_is_read_or_told(data: st.DataObject, whole: Path) -> None:
+def test_any_wrong_byte_of_the_program_is_read_or_reported(data: st.DataObject, whole: Path) -> None:
     content = (whole / MODEL).read_bytes()
     offset = data.draw(st.integers(0, len(content) - 1))
     spoiled = bytearray(content)

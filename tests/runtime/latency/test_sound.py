@@ -19,7 +19,7 @@ GOOD = latency_report([3.0, 1.0, 2.0])
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40))
-def test_what_was_measured_is_sound(samples: list[float]) -> None:
+def test_real_measurements_are_accepted(samples: list[float]) -> None:
     report = latency_report(samples)
     assert sound(report) is report
 
@@ -43,7 +43,7 @@ def test_what_was_measured_is_sound(samples: list[float]) -> None:
         ({"ratio": Ratio("pytorch", math.inf, 1.0, math.inf)}, "ratio: expected"),
     ],
 )
-def test_what_cannot_be_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_impossible_measurements_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         sound(replace(GOOD, **changes))
 

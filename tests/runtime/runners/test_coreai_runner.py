@@ -57,7 +57,7 @@ def test_a_worker_runs_it_and_says_on_what(path: Path) -> None:
         assert facts["method"] == "ran on Apple's Core AI runtime for Linux (CPU)"
 
 
-def test_a_damaged_file_is_told_in_words(copied: Path) -> None:
+def test_a_damaged_file_is_reported_clearly(copied: Path) -> None:
     program = bytearray((copied / beta.PROGRAM).read_bytes())
     program[len(program) // 2] ^= 1
     (copied / beta.PROGRAM).write_bytes(program)
@@ -66,13 +66,13 @@ def test_a_damaged_file_is_told_in_words(copied: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [beta.PROGRAM, beta.HASH, beta.METADATA])
-def test_a_file_without_a_part_is_told_in_words(name: str, copied: Path) -> None:
+def test_a_file_without_a_part_is_reported_clearly(name: str, copied: Path) -> None:
     (copied / name).unlink()
     with pytest.raises(RuntimeFailure, match=f"{name} is missing"):
         RUNNER.open(copied, 1, {})
 
 
-def test_metadata_that_is_no_json_is_told_in_words(copied: Path) -> None:
+def test_metadata_that_is_not_json_is_reported_clearly(copied: Path) -> None:
     (copied / beta.METADATA).write_text("{")
     with pytest.raises(RuntimeFailure, match=r"metadata\.json is not JSON"):
         RUNNER.open(copied, 1, {})

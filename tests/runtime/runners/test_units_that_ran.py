@@ -61,7 +61,7 @@ def test_openvino_that_may_choose_says_that_it_chose_the_cpu(relu: Path) -> None
     assert said.split() == ["cpu"]
 
 
-def test_onnx_runtime_without_the_provider_that_was_asked_for_is_refused(relu: Path) -> None:
+def test_onnx_runtime_without_the_requested_provider_is_refused(relu: Path) -> None:
     import onnxruntime
 
     if CUDA.provider in onnxruntime.get_available_providers():

@@ -123,13 +123,13 @@ ABORT = 'os.write(2, b"FATAL: tensor arena exploded\\n"); os.abort()'
 
 
 @pytest.mark.parametrize("oddity", [Oddity(opening=ABORT), Oddity(run=ABORT)], ids=["opening", "running"])
-def test_crash_is_told_with_the_words_of_the_runtime(artifact: Path, oddity: Oddity) -> None:
+def test_a_crash_is_reported_with_the_runtimes_output(artifact: Path, oddity: Oddity) -> None:
     said = r"odd, (opening|running) .*model\.bin: the runtime crashed \(SIGABRT\)(.|\n)*tensor arena exploded"
     with pytest.raises(RuntimeFailure, match=said), odd(artifact, oddity) as worker:
         worker.run({"a": np.zeros(3, np.uint8)})
 
 
-def test_exit_within_the_runtime_is_told(artifact: Path) -> None:
+def test_an_exit_within_the_runtime_is_reported(artifact: Path) -> None:
     with pytest.raises(RuntimeFailure, match="exit code 3"), odd(artifact, Oddity(opening="os._exit(3)")):
         pass
 

@@ -112,7 +112,7 @@ def test_what_was_planted_is_found_at_its_line(traps: LintReport, rule: str) -> 
     assert all(finding.why and finding.todo for finding in of(traps, rule))
 
 
-def test_what_stays_float_has_its_share(traps: LintReport) -> None:
+def test_the_share_of_float_layers_is_reported(traps: LintReport) -> None:
     assert traps.in_float is not None
     assert {"Abs", "Exp", "Div", "Softmax"} <= {layer.operator for layer in traps.in_float.layers}
     assert traps.in_float.macs_share == 0.0  # no convolution among them
@@ -153,7 +153,7 @@ def test_json_is_read_back_strictly(traps: LintReport) -> None:
         LintReport.model_validate_json(text.replace('"format"', '"form": 1, "format"', 1))
 
 
-def test_tiles_and_rounding_at_the_ends_are_told_by_what_they_cost() -> None:
+def test_tiling_and_rounding_at_the_ends_are_reported_with_their_cost() -> None:
     ends = [[helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 3, 64, 64])] for n in ("image", "restored")]
     made = helper.make_graph([helper.make_node("Relu", ["image"], ["restored"], "relu1")], "g", *ends)
     model = ir.from_proto(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]))

@@ -70,7 +70,7 @@ def test_only_entries_that_nothing_used_for_long_go(tmp_path: Path) -> None:
     assert {place.name for place in tmp_path.iterdir()} == {*(letter * 64 for letter in "bcdef"), "mine"}
 
 
-def test_what_another_matrix_builds_is_waited_for_and_taken(tmp_path: Path, job: Job) -> None:
+def test_a_build_of_another_matrix_is_awaited_and_reused(tmp_path: Path, job: Job) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     theirs = without_bundle(job, KEY, "refused", "theirs")

@@ -112,7 +112,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG)
-def test_what_is_wrong_with_a_contract_is_told(text: str, said: str, given: Path, tmp_path: Path) -> None:
+def test_errors_of_a_contract_are_reported(text: str, said: str, given: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=said):
         source_of(ExportRequest(str(given), tmp_path, contract=written(text, tmp_path)))
 
@@ -139,7 +139,7 @@ def test_options_say_the_same(tmp_path: Path) -> None:
         (("cooking", "", "", "", ""), "--task"),
     ],
 )
-def test_options_that_are_wrong_are_told(options: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_reported(options: tuple[str, ...], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         told(*options)
 

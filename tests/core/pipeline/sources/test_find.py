@@ -96,7 +96,7 @@ def test_a_class_is_called_and_its_channels_are_found(code: Path) -> None:
     assert found.traits.inputs[0].color == "Y"
 
 
-def test_several_inputs_are_told_by_example(code: Path) -> None:
+def test_several_inputs_are_reported_with_an_example(code: Path) -> None:
     found = source_of(request(f"{code}:pair"))
     assert [spec.name for spec in found.traits.inputs] == ["one", "other"]
 
@@ -135,7 +135,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("attribute", "said"), WRONG)
-def test_what_is_wrong_with_a_file_is_told(code: Path, attribute: str, said: str) -> None:
+def test_errors_of_a_file_are_reported(code: Path, attribute: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         source_of(request(f"{code}{attribute}"))
 
@@ -165,7 +165,7 @@ def test_other_words(code: Path) -> None:
         source_of(request(f"{code}:net", scale=2))
 
 
-def test_parameters_elsewhere_are_told() -> None:
+def test_external_parameters_are_reported() -> None:
     with pytest.raises(BadInput, match=r"is on meta.*call \.cpu\(\)"):
         source_of(request(nn.Conv2d(3, 3, 1, device="meta").eval()))
     with pytest.raises(BadInput, match=r"torch\.float64.*call \.float\(\)"):
@@ -180,7 +180,7 @@ def test_a_network_is_never_called_as_one_of_clearport_s(tmp_path: Path) -> None
     assert _name("...") == "network"
 
 
-def test_a_file_that_onnx_runtime_cannot_load_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_file_that_onnx_runtime_cannot_load_is_named(tmp_path: Path) -> None:
     """A file with inconsistent sizes, as an exporter may write it, is bad input, not a failed check."""
     image, shape = onnx.TensorProto.FLOAT, (1, 3, 16, 16)
     more = onnx.numpy_helper.from_array(np.ones((1, 3, 16, 7), np.float32), "more")

@@ -82,7 +82,7 @@ def unpadded(image: Array) -> Array:
     return np.asarray(mean.repeat(2, axis=2).repeat(2, axis=3))
 
 
-def test_what_windows_without_padding_leave_out_is_a_crop() -> None:
+def test_pixels_left_out_by_windows_without_padding_are_a_crop() -> None:
     known, law = candidate(unpadded), measure.Growth(Fraction(2), 16)
     assert measure.sizes(known).grown == {"y": (law, law)}
     assert measure.sizes(candidate(blurred)).grown["y"][0] == measure.Growth(Fraction(2))
@@ -107,7 +107,7 @@ def test_one_size_and_the_operators_tell_the_same(
     assert measure.growth_at(shape, size, (step, step)) == (measure.Growth(*law), measure.Growth(*law))
 
 
-def test_a_height_that_grows_otherwise_than_the_width_is_told_apart() -> None:
+def test_a_height_with_another_scale_than_the_width_is_detected() -> None:
     height, width = measure.growth_at((1, 512, 1, 25), Size(32, 100), (Fraction(16), Fraction(4)))
     assert height != width
 

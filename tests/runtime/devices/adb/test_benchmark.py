@@ -13,7 +13,7 @@ MAP = TensorSpec("map", (1, 2), "float32", "NHWC")
 FREE = TensorSpec("restored", (1, "H", "W", 3), "int8", "NHWC")
 
 
-def test_outputs_lie_one_after_the_other() -> None:
+def test_outputs_are_concatenated() -> None:
     picture = np.arange(162, dtype=np.uint8).reshape(1, 6, 9, 3)
     numbers = np.array([[0.5, -3.0]], np.float32)
     found = split_outputs(picture.tobytes() + numbers.tobytes(), (FIXED, MAP), (1, 2, 3, 3))

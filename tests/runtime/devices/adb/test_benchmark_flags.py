@@ -86,7 +86,7 @@ def test_a_build_without_a_unit_says_so() -> None:
 
 
 @pytest.mark.parametrize("said", ["", "exec format error", "usage: other [--verbose]\n  --verbose  talk more\n"])
-def test_what_is_no_benchmark_model_is_refused(said: str) -> None:
+def test_anything_but_a_benchmark_model_is_refused(said: str) -> None:
     with pytest.raises(RuntimeFailure, match="does not answer --help as benchmark_model does"):
         read_help(said)
 

@@ -168,7 +168,7 @@ def test_samples_come_of_the_lines_that_both_tools_print_or_of_the_block() -> No
         ("", "gpu", "unknown"),
     ],
 )
-def test_what_delegates_took_tells_the_unit(lines: str, unit: str, ran: str) -> None:
+def test_the_unit_is_read_from_the_log_of_the_delegates(lines: str, unit: str, ran: str) -> None:
     log = benchmark_model.read(lines + THREE_RUNS + COMPILED_2026)
     assert benchmark_model.unit_ran(unit, log, None) == ran
     assert log.whole
@@ -181,7 +181,7 @@ def test_the_profile_of_compiled_models_is_read() -> None:
     ]
 
 
-def test_flags_that_were_ignored_are_told() -> None:
+def test_ignored_flags_are_reported() -> None:
     log = benchmark_model.read(f"WARN: Unconsumed cmdline flags: --use_nnapi=true --x=1\n{THREE_RUNS}")
     assert log.ignored == ("--use_nnapi=true", "--x=1")
 
@@ -221,7 +221,7 @@ def test_a_delegate_that_takes_nothing_is_the_cpu() -> None:
     assert not log.whole
 
 
-def test_what_two_delegates_took_is_kept_apart() -> None:
+def test_the_nodes_of_two_delegates_are_counted_separately() -> None:
     log = benchmark_model.read(FALLBACK)
     assert [(r.delegate, r.nodes, r.of, r.partitions) for r in log.replaced] == [
         ("TfLiteNnapiDelegate", 5, 64, 5),
@@ -233,7 +233,7 @@ def test_what_two_delegates_took_is_kept_apart() -> None:
     }
 
 
-def test_the_profile_says_what_was_left_to_the_cpu() -> None:
+def test_the_profile_lists_the_operators_left_to_the_cpu() -> None:
     profile = benchmark_model.read_profile(f"{NPU_2024}{PROFILE}")
     assert [(kind, ms) for kind, _, ms in profile] == [
         ("TfLiteNnapiDelegate", 4.011),
@@ -260,7 +260,7 @@ def test_no_gpu_or_reference_passes_for_an_npu() -> None:
 
 
 @given(st.lists(st.integers(1, 900_000), min_size=1, max_size=3), st.booleans())
-def test_up_to_three_samples_are_told_apart(samples: list[int], new: bool) -> None:
+def test_up_to_three_samples_are_distinguished(samples: list[int], new: bool) -> None:
     """The tool's own words for some samples (tensorflow/core/util/stats_calculator.h) give them back."""
     said = _said(samples, new)
     text = f"Running benchmark for at least 1\ncount=1 curr=9\n\nRunning benchmark for at least 3\n{said}"

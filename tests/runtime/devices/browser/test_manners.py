@@ -173,7 +173,7 @@ def test_plain_http_where_https_is_spoken(tmp_path: Path, capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_wrong_with_the_server_is_told_in_one_line(
+def test_errors_of_the_server_are_reported_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listener that fails stands for a mistake of ours."""

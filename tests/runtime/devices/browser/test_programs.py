@@ -91,7 +91,7 @@ def here(made: Program, inputs: dict[str, np.ndarray], **settings: int) -> dict[
 
 
 @pytest.mark.parametrize("squares", [0, 3, 4])
-def test_every_step_gives_what_it_gives_in_python(ask: Ask, squares: int) -> None:
+def test_every_step_matches_python(ask: Ask, squares: int) -> None:
     assert list(contradictions(WHOLE, ENDS)) == []
     found, wanted = on_page(ask, WHOLE, GIVEN, squares=squares), here(WHOLE, GIVEN, squares=squares)
     assert found["rounds"] == [[number + 1, squares] for number in range(squares)]
@@ -139,7 +139,7 @@ MISFITS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 @pytest.mark.parametrize("name", MISFITS)
-def test_what_does_not_fit_is_refused_in_the_same_words(ask: Ask, name: str) -> None:
+def test_mismatches_are_refused_with_the_same_message(ask: Ask, name: str) -> None:
     made = program(*MISFITS[name], outputs=("x",))
     with pytest.raises(BadInput) as mine:
         here(made, GIVEN)
@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_refused_in_the_same_words(ask: Ask, name: str) -> 
         (GIVEN, {"rounds": 1}),
     ],
 )
-def test_what_is_given_is_checked_alike(ask: Ask, inputs: dict[str, np.ndarray], settings: dict[str, int]) -> None:
+def test_inputs_are_checked_alike(ask: Ask, inputs: dict[str, np.ndarray], settings: dict[str, int]) -> None:
     with pytest.raises(BadInput) as mine:
         here(WHOLE, inputs, **settings)
     with pytest.raises(PageError) as theirs:

@@ -75,7 +75,7 @@ def test_another_bundle_has_records_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 2}', '{"schema_version": 1, "id": "x"}'])
-def test_what_is_no_record_is_named(tmp_path: Path, text: str) -> None:
+def test_files_that_are_not_records_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "notes.json").write_text(text)
     with pytest.raises(BadInput, match=r"notes\.json: not a record of 'clearport serve'.*--records"):
         records(tmp_path)
@@ -198,7 +198,7 @@ def test_a_slow_spell_that_both_met_is_not_in_their_ratio() -> None:
     assert report.ratio == Ratio(candidate(0).key, 0.5, 0.5, 0.5)
 
 
-def test_a_clock_too_coarse_for_the_baseline_gives_no_ratio() -> None:
+def test_a_clock_too_coarse_for_the_baseline_yields_no_ratio() -> None:
     report = report_of(sent(in_turns([1.0, 1.0], [0.0, 1.0], 1)), candidate(1))
     assert isinstance(report, LatencyReport)
     assert report.ratio is None

@@ -9,7 +9,7 @@ from clearport.runtime.devices.browser.desk import Greeted, RowCame, RunEnded
 from tests.runtime.devices.browser.cases import DEVICE, FACTS, OTHER, Running, row, serve, skipped, the_record, until
 
 
-def test_a_device_says_what_it_is_first(tmp_path: Path) -> None:
+def test_a_device_identifies_itself_first(tmp_path: Path) -> None:
     async def case(server: Running) -> None:
         answer = await server.post("row", row(1))
         assert answer.status == 400
@@ -46,7 +46,7 @@ def test_rows_are_judged_here_and_kept_one_by_one(tmp_path: Path) -> None:
     serve(tmp_path, case)
 
 
-def test_a_failure_does_not_replace_what_was_measured(tmp_path: Path) -> None:
+def test_a_failure_does_not_replace_a_measurement(tmp_path: Path) -> None:
     async def case(server: Running) -> None:
         await server.post("device", FACTS)
         await server.post("row", row(2))

@@ -125,7 +125,7 @@ def test_only_names_that_were_offered_lead_anywhere(tmp_path: Path, path: str) -
     serve(tmp_path, case)
 
 
-def test_what_is_too_large_is_refused_before_and_while_it_is_read(tmp_path: Path) -> None:
+def test_oversized_bodies_are_refused_before_and_during_reading(tmp_path: Path) -> None:
     async def endless() -> Any:
         for _ in range(100):
             yield bytes(1 << 16)
@@ -175,7 +175,7 @@ def test_a_malformed_row_is_refused_and_not_kept(tmp_path: Path, changes: dict[s
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_row_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_anything_but_a_row_is_refused(tmp_path: Path, data: bytes) -> None:
     async def case(server: Running) -> None:
         await server.post("device", FACTS)
         for path in ("device", "row", "run"):

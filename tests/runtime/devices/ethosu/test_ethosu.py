@@ -98,7 +98,7 @@ def test_the_price_of_moving_a_full_hd_picture() -> None:
     assert vela_price.price_ms(Work(values, 0, 2 * values, floating=False), HOST, 4e9) == pytest.approx(99.5, abs=0.1)
 
 
-def test_vela_refuses_what_is_no_model(tmp_path: Path) -> None:
+def test_vela_refuses_files_that_are_not_models(tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     path.write_bytes(b"\0" * 64)
     with pytest.raises(RuntimeFailure, match=r"compiling x\.tflite for ethos-u55-256: ended with exit code"):

@@ -174,7 +174,7 @@ def test_groups_with_equal_weights_are_computed_once(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ran(path), ran(other))
 
 
-def test_what_others_read_too_is_not_computed_twice(tmp_path: Path) -> None:
+def test_values_with_other_consumers_are_not_computed_twice(tmp_path: Path) -> None:
     made = Builder(4, 4, 3, 4)
     x = made.conv(made.source, 12)
     y = made.quantize(made.to_space(made.add(x, x), 2))

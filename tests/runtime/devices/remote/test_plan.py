@@ -26,7 +26,7 @@ def test_runtimes_that_are_missing_are_the_reason() -> None:
     ]
 
 
-def test_each_runtime_that_was_asked_for_has_its_own_row() -> None:
+def test_each_requested_runtime_has_its_own_row() -> None:
     asked = ("onnxruntime", "litert")
     assert list(entries_of(job("onnxruntime"), {"onnxruntime": "no wheel"}, asked)) == [
         Skipped("onnxruntime", "no wheel")

@@ -47,7 +47,7 @@ def test_no_answer_of_a_device_makes_the_reading_fail(text: str, name: str) -> N
     assert isinstance(read_conditions(f"/{name}:{text}\n{text}"), Conditions)
 
 
-def test_names_of_files_that_were_not_asked_for_are_ignored(tmp_path: Path) -> None:
+def test_names_of_unrequested_files_are_ignored(tmp_path: Path) -> None:
     goal = tmp_path / "written"
     read_conditions(f"/{'../' * 20}{goal}:text\n/sys/class/thermal/../../..{goal}:text\n")
     assert not goal.exists()

@@ -28,7 +28,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_is_put_lies_under_its_digest_and_goes_at_the_end(
+def test_pushed_files_are_stored_by_digest_and_removed_at_the_end(
     tmp_path: Path, files: dict[str, Path], kind: str
 ) -> None:
     device = tmp_path / "new" / "device cache"
@@ -40,7 +40,7 @@ def test_what_is_put_lies_under_its_digest_and_goes_at_the_end(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_is_there_is_neither_pushed_nor_taken_away(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_existing_files_are_neither_pushed_nor_removed(tmp_path: Path, files: dict[str, Path]) -> None:
     device, shell = tmp_path / "device", LocalShell()
     with Stage(shell, str(device), keep=True) as stage:
         kept = Path(stage.put(files["file"]))
@@ -125,7 +125,7 @@ def test_room_is_looked_at_before_a_push(tmp_path: Path, files: dict[str, Path])
     assert shell.pushed == []
 
 
-def test_a_device_that_fills_up_meanwhile_is_told_so(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_a_device_that_fills_up_meanwhile_is_reported(tmp_path: Path, files: dict[str, Path]) -> None:
     class Filling(Small):
         def push(self, local: Path, remote: str) -> None:
             raise RuntimeFailure("write failed: No space left")
@@ -137,7 +137,7 @@ def test_a_device_that_fills_up_meanwhile_is_told_so(tmp_path: Path, files: dict
         stage.put(files["file"])
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(DeviceLost, match=r"test:here: the folder .*/file/cache cannot be used: mkdir"),

@@ -141,7 +141,7 @@ def test_a_guarded_worker_serves_from_the_archive(tmp_path: Path, archive: Path)
         ("raise ValueError('no such tensor')", "ValueError: no such tensor"),
     ],
 )
-def test_how_a_runtime_ends_there_is_told_here(tmp_path: Path, archive: Path, run: str, said: str) -> None:
+def test_the_exit_of_a_remote_runtime_is_reported(tmp_path: Path, archive: Path, run: str, said: str) -> None:
     with launched(tmp_path, archive, run=run) as worker, pytest.raises(RuntimeFailure, match=said):
         worker.run({"a": np.zeros(1, np.float32)})
     until(lambda: not left(tmp_path))
@@ -170,7 +170,7 @@ def test_a_hang_that_holds_pythons_lock_ends_with_the_stream(tmp_path: Path, arc
     until(lambda: gone(hanging) and not left(tmp_path))
 
 
-def test_what_a_hanging_runtime_started_ends_with_it(tmp_path: Path, archive: Path) -> None:
+def test_processes_of_a_hanging_runtime_are_killed_with_it(tmp_path: Path, archive: Path) -> None:
     with launched(tmp_path, archive, run=GIL) as worker:
         hanging = psutil.Process(worker.facts()["pid"])
         process = worker._process

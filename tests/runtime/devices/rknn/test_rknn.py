@@ -45,7 +45,7 @@ def test_an_address_of_another_family() -> None:
         rknn_toolkit.chip("htp:rk3588")
 
 
-def test_without_the_toolkit_every_line_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_toolkit_the_install_commands_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(rknn_toolkit.VARIABLE, raising=False)
     [found] = on_rknn.DEVICE.found()
     assert found.address == "rknn:rk3588"
@@ -59,7 +59,7 @@ def test_without_the_toolkit_every_line_to_get_it_is_said(monkeypatch: pytest.Mo
         pass
 
 
-def test_a_wrong_chip_is_said_before_a_missing_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_chip_is_reported_before_a_missing_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(rknn_toolkit.VARIABLE, raising=False)
     with pytest.raises(BadInput, match="unknown chip"), on_rknn.DEVICE.open("rknn:rk1", Settings()):
         pass
@@ -76,7 +76,7 @@ def test_a_variable_that_names_nothing_or_no_python(monkeypatch: pytest.MonkeyPa
     assert "no Python that answers (PermissionError)" in str(rknn_toolkit.environment().obstacle)
 
 
-def test_a_python_without_the_toolkit_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_the_toolkit_names_the_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(rknn_toolkit.VARIABLE, sys.executable)
     monkeypatch.setattr(rknn_toolkit, "PYTHONS", (sys.version_info[:2],))
     obstacle = str(rknn_toolkit.environment().obstacle)

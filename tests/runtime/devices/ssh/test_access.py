@@ -38,7 +38,7 @@ def test_addresses(address: str, user: str | None, host: str, port: int | None) 
     "address",
     ["ssh:", "ssh:@host", "ssh:a b", "ssh:host:", "ssh:host:0", "ssh:host:65536", "ssh:u@h@h", "ssh:-oProxy", "adb:x"],
 )
-def test_what_is_no_address_is_told_what_one_looks_like(address: str) -> None:
+def test_an_invalid_address_is_reported_with_the_expected_form(address: str) -> None:
     with pytest.raises(BadInput, match=r"expected ssh:\[USER@\]HOST\[:PORT\]"):
         Access.of(address, Settings())
 
@@ -60,7 +60,7 @@ def test_files_that_are_not_there(tmp_path: Path, field: str) -> None:
         Access.of("ssh:board", Settings(**{field: tmp_path / "nothing"}))
 
 
-def test_signals_are_told_as_a_shell_does() -> None:
+def test_signals_are_reported_as_by_a_shell() -> None:
     assert exit_code(3, None) == 3
     assert exit_code(None, ("KILL", False, "", "")) == 128 + signal.SIGKILL
     assert exit_code(None, ("NEW@example", False, "", "")) == 255
