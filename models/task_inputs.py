@@ -32,18 +32,18 @@ SEVERAL: frozenset[Task] = frozenset({"hdr"})
 
 
 _WHOLE: frozenset[Task] = frozenset({"watermarking"})
-"""Tasks whose degradation must not be extended by reflection: a mirrored mark cannot be read."""
+"""Tasks whose degradation must not be extended by mirroring: a mirrored mark cannot be read."""
 
 
 def extended(photo: Image8, size: Size) -> Image8:
-    """A photo (H, W, C) extended to at least ``size`` by reflection on both sides."""
+    """A photo (H, W, C) extended to at least ``size`` by symmetric padding on both sides."""
     lacking = [max(0, want - have) for want, have in zip((size.height, size.width), photo.shape[:2], strict=True)]
     return np.pad(photo, (*((n // 2, n - n // 2) for n in lacking), (0, 0)), mode="symmetric")
 
 
 def as_inputs(photos: Sequence[Image8], task: Task, size: Size | None = None) -> list[Image8]:
     """Each photo, uint8 RGB (H, W, 3), degraded for the task; several pictures are concatenated along the channels. If
-    reflection would spoil the degradation, photos are first extended to ``size``.
+    mirroring would spoil the degradation, photos are first extended to ``size``.
     """
     if size is not None and task in _WHOLE:
         photos = [extended(photo, size) for photo in photos]

@@ -61,7 +61,7 @@ class Goldens:
 
 
 def fit(picture: Image8, size: Size | None) -> Image8:
-    """The center of ``picture`` at ``size``, padded by reflection if it is smaller; unchanged for None."""
+    """The center of ``picture`` at ``size``, padded symmetrically (mirrored) if it is smaller; unchanged for None."""
     if size is None:
         return picture
     padded = extended(picture, size)

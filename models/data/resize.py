@@ -3,7 +3,7 @@
 The low-resolution pictures of super resolution are bit-identical to MATLAB's ``imresize(hr, 1/scale, "bicubic")``, as
 in the LR files published with Set5 and Set14: a cubic convolution kernel (Keys, a = -0.5) stretched by the scale
 (antialiasing), first along rows and then along columns, rounded to 8 bits after each, halves up. The border is
-replicated, as by the MATLAB version that made those files; newer ones use reflection.
+replicated, as by the MATLAB version that made those files; newer ones use symmetric padding.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def blob(height: int, width: int, center: Array, reach: Array) -> Float32:
 
 
 def shifted(light: Float32, down: float, right: float) -> Float32:
-    """A picture (H, W, 3) shifted by subpixel amounts, bilinearly, with reflection padding."""
+    """A picture (H, W, 3) shifted by subpixel amounts, bilinearly, with symmetric padding."""
     for axis, by in ((0, down), (1, right)):
         whole = int(np.floor(by))
         length = light.shape[axis]

@@ -140,7 +140,7 @@ class Rain:
     Args:
         seed: seed of the bank; crops of it are drawn from the generator of each call.
         layers: number of layers of each kind in the bank.
-        side: side of a layer in pixels; for larger pictures it is extended by reflection.
+        side: side of a layer in pixels; for larger pictures it is extended by symmetric padding.
 
     Attributes:
         upright: share (0..1) of photos that should not be rotated before rain is added.
@@ -195,7 +195,7 @@ _SEEN = 4.0
 
 
 def _cut(layer: Float32, height: int, width: int, rng: np.random.Generator) -> Float32:
-    """A random crop of a layer, extended by reflection for larger pictures."""
+    """A random crop of a layer, with symmetric padding for larger pictures."""
     side = len(layer)
     tall, wide = (layer.shape[axis] if n <= side else n for axis, n in enumerate((height, width)))
     if (tall, wide) != layer.shape:

@@ -77,8 +77,9 @@ def prepare(graph: Graph, images: Sequence[Image8 | Sample], pixels: float = mat
     If no operator depends on a fixed size, the graph becomes dynamic, and each photo is center-cropped to at most
     ``LARGEST`` and about ``pixels`` pixels, but at least ``LEAST``. If the graph can be made smaller
     (``sizes.shrunk``), each photo yields as many squares of ``TILE``. Else each is cropped to the graph's size. Photos
-    smaller than ``least_side`` are padded by reflection. Every second photo's states are the graph's outputs after one
-    step; those of the others are zero, as at the start. Samples, which hold every input, are taken as they are.
+    smaller than ``least_side`` are padded symmetrically (mirrored). Every second photo's states are the graph's outputs
+    after one step; those of the others are zero, as at the start. Samples, which hold every input, are taken as they
+    are.
 
     Raises:
         BadInput: there are no images, or one is not (H, W, 3) uint8.
@@ -155,7 +156,7 @@ def _free_size(image: Image8, sides: tuple[int, int], pixels: float) -> Size:
 
 
 def _fitted(image: Image8, size: Size) -> Image8:
-    """The center of the photo, padded by reflection at the bottom and right if it is smaller than ``size``."""
+    """The center of the photo, mirrored at the bottom and right if it is smaller than ``size``."""
     missing = [max(0, n - have) for n, have in zip((size.height, size.width), image.shape, strict=False)]
     whole = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
     top, left = (whole.shape[0] - size.height) // 2, (whole.shape[1] - size.width) // 2

@@ -162,7 +162,7 @@ def test_tiles_are_put_together_alike(ask: Ask, image: np.ndarray, of: tiling.Ti
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), more=st.tuples(st.integers(0, 30), st.integers(0, 30)))
-def test_pixels_beyond_the_image_are_reflected(ask: Ask, height: int, width: int, more: tuple[int, int]) -> None:
+def test_pixels_beyond_the_image_are_mirrored(ask: Ask, height: int, width: int, more: tuple[int, int]) -> None:
     """Several times over, where the picture is much smaller than the tile."""
     image = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
     size = {"height": height + more[0], "width": width + more[1]}
