@@ -178,14 +178,29 @@ def _error(side: Any, given: list[np.ndarray], wanted: list[np.ndarray], precisi
     side.allocate_tensors()
     for tensor, array in zip(sorted(side.get_input_details(), key=lambda each: each["name"]), given, strict=True):
         fitting = array if tuple(tensor["shape"]) == array.shape else array.transpose(0, 2, 3, 1)
-        side.set_tensor(tensor["index"], np.ascontiguousarray(fitting, np.float32))
+        side.set_tensor(tensor["index"], np.ascontiguousarray(_stored(fitting, tensor)))
     side.invoke()
     worst = 0.0
     for tensor, right in zip(side.get_output_details(), wanted, strict=True):
-        made = side.get_tensor(tensor["index"])
+        made = _real(side.get_tensor(tensor["index"]), tensor)
         made = made if made.shape == right.shape else made.transpose(0, 3, 1, 2)
         worst = max(worst, on_targets.distance(made, right, farthest=precision != "int8"))
     return worst
+
+
+def _stored(array: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Numbers as an input takes them: the quantizer of the peer makes inputs and outputs int8, too."""
+    if tensor["dtype"] == np.float32:
+        return array.astype(np.float32)
+    scale, zero_point = tensor["quantization"]
+    ends = np.iinfo(tensor["dtype"])
+    stored: np.ndarray = np.clip(np.round(array / scale) + zero_point, ends.min, ends.max).astype(tensor["dtype"])
+    return stored
+
+
+def _real(array: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = tensor["quantization"]
+    return array if not scale else ((array.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
 
 def _line(row: Row) -> str:

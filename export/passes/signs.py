@@ -25,7 +25,7 @@ _NEVER = frozenset(
         "Sqrt",
     }
 )
-_IF_ALL_ARE = frozenset({"Add", "Concat", "Div", "Mul", "Sum"})
+_IF_ALL_ARE = frozenset({"Add", "Concat", "Div", "Min", "Mul", "Sum"})
 _MOVES = frozenset({"DepthToSpace", "Expand", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Tile"})
 _TURNS = frozenset({"Pad", "Transpose", "Unsqueeze"})
 _ROUNDS = frozenset({"Cast", "Ceil", "Floor", "Round"})
@@ -60,6 +60,8 @@ def _gives_none(node: ir.Node, depth: int) -> bool:
         return True
     if node.op_type == "Max":
         return any(never_negative(each, depth) for each in operands)
+    if node.op_type == "Where":
+        return all(never_negative(each, depth) for each in operands[1:])
     if node.op_type in _IF_ALL_ARE:
         return all(never_negative(each, depth) for each in operands)
     fill = graphs.operand(node, 2) if node.op_type == "Pad" else None

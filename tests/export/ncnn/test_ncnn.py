@@ -249,6 +249,10 @@ def test_operators_that_ncnn_computes_differently_are_refused(
         ((("Relu", "x", "p", {}), one("Pad", "p room")), True),
         ((one("Mul", "x x"),), True),
         ((one("Max", "x above"),), True),
+        ((("Relu", "x", "p", {}), one("Min", "p above")), True),
+        ((("Relu", "x", "p", {}), one("Min", "p y")), False),
+        ((("Greater", "x above", "c", {}), ("Relu", "y", "p", {}), one("Where", "c p above")), True),
+        ((("Greater", "x above", "c", {}), ("Relu", "y", "p", {}), one("Where", "c p x")), False),
     ],
 )
 def test_what_is_never_negative(nodes: tuple[object, ...], never: bool) -> None:
