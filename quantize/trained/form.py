@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from clearport.base import Array, Graph
+    from clearport.quantize.placement.fold import Folded
+    from clearport.quantized import QParams
 
 Bounds = dict[str, tuple[float, float]]
 
@@ -61,7 +63,10 @@ class Form:
     arrays: Mapping[str, Array]
 
     def on(self, graph: Graph) -> QuantizedGraph:
-        """The quantized graph of ``graph``, a float graph of the same network for any input size.
+        """The quantized graph of ``graph``, the float graph of the same network for any size.
+
+        Operators that have no int8 form at this size (a Resize to a size that is computed) are float, and their outputs
+        are rounded behind them.
 
         Raises:
             BadInput: it has other layers.
@@ -69,15 +74,24 @@ class Form:
         base = flow.prepared(graph)
         known, arrays = self._renamed(base)
         folded = mixed.lowered(base, placement.floats(base, known.floats), known.bounds)
-        _check(folded.graph, known.table.entries, arrays)
+        entries = _entries(folded, known.table)
+        _check(folded.graph, arrays)
         whole = graphs.check(weights.replaced(folded.graph, arrays))
-        return QuantizedGraph(leaky_relu.expressed(whole, known.table.entries), known.table)
+        return QuantizedGraph(leaky_relu.expressed(whole, entries), ScaleTable(entries, known.table.calibration))
 
-    def trained(self, graph: Graph, quantized: QuantizedGraph) -> Form:
-        """The form with the constants and scales of ``quantized``, a trained version of ``on(graph)``."""
-        base = flow.prepared(graph)
-        known, _ = self._renamed(base)
-        return _made(base, quantized, placement.floats(base, known.floats), known.bounds)
+    def trained(self, graph: Graph, learned: QuantizedGraph) -> Form:
+        """The form with the constants of ``learned``, which is ``on(graph)`` with others, and with its record."""
+        back = skeleton.renaming(skeleton.layers(flow.prepared(graph)), self.decisions.layers)
+        before = self.on(graph).graph.model.graph.initializers
+        arrays, entries = dict(self.arrays), dict(self.decisions.table.entries)
+        for name, value in learned.graph.model.graph.initializers.items():
+            array, known = (np.asarray(graphs.constant(each)) for each in (value, before[name]))
+            if not np.array_equal(array, known):
+                arrays[back.value(name)] = np.asarray(array, np.float32)
+            if name in learned.table:
+                entries[back.value(name)] = learned.table[name]
+        table = ScaleTable(entries, {**learned.table.calibration, **_named(self.decisions.table)})
+        return Form(replace(self.decisions, table=table), arrays)
 
     def _renamed(self, base: Graph) -> tuple[Decisions, dict[str, Array]]:
         """Decisions and arrays with the names of another graph of the same layers.
@@ -145,21 +159,37 @@ def _made(base: Graph, quantized: QuantizedGraph, floats: Collection[str], bound
     return Form(Decisions(skeleton.layers(base), tuple(sorted(floats)), bounds, quantized.table), arrays)
 
 
-def _check(graph: Graph, entries: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Check that table and arrays match the values and constants of the graph.
+def _named(table: ScaleTable) -> dict[str, Any]:
+    """What a record says of nodes by name."""
+    return {name: table.calibration[name] for name in ("islands", "tail", "float_layers")}
+
+
+def _entries(folded: Folded, table: ScaleTable) -> dict[str, QParams]:
+    """The parameters of a folded graph's int8 values and constants; a copy of a value that is float here has its own.
 
     Raises:
-        BadInput: they do not.
+        BadInput: one has none.
+    """
+    constants = [name for name in folded.graph.model.graph.initializers if name in table]
+    names = [name for v in graphs.values(folded.graph) if (name := graphs.name_of(v)) not in folded.floats]
+    entries: dict[str, QParams] = {}
+    for name in (*names, *constants):
+        found = name if name in table else name.removesuffix(".int8")
+        if found not in table:
+            raise BadInput(f"value {name} is int8 here, and has no scale in the int8 form")
+        entries[name] = table[found]
+    return entries
+
+
+def _check(graph: Graph, arrays: Mapping[str, Array]) -> None:
+    """Whether the arrays are constants of the graph.
+
+    Raises:
+        BadInput: they are not.
     """
     constants = {name: graphs.constant(value) for name, value in graph.model.graph.initializers.items()}
     for name, array in arrays.items():
         have = constants.get(name)
         if have is None or have.shape != array.shape:
-            raise BadInput(
-                f"constant {name} has the shape {list(array.shape)} in the int8 form, and here "
-                f"{'is missing' if have is None else list(have.shape)}"
-            )
-    known = constants.keys() | {graphs.name_of(value) for value in graphs.values(graph)}
-    lost = [name for name in entries if name not in known]
-    if lost:
-        raise BadInput(f"value {lost[0]} of the int8 form is missing here")
+            shape = "it is missing" if have is None else f"{list(have.shape)}"
+            raise BadInput(f"constant {name} has the shape {list(array.shape)} in the int8 form, and here {shape}")

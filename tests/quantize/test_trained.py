@@ -147,6 +147,42 @@ def test_layers_are_found_by_their_order_where_their_names_differ(residual: Grap
     assert set(again.table.calibration["islands"]) == {f"other_{n}" for n in quantized.table.calibration["islands"]}
 
 
+ATTENTION = """
+    a = Conv<pads=[1,1,1,1]>(image, W, B)
+    p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)
+    {sizes}
+    r = Resize<mode="linear">(p, , , sizes)
+    restored = Conv(r, V, C)
+"""
+ATTENTION_SHAPES = {"W": [8, 3, 3, 3], "B": [8], "V": [3, 8, 1, 1], "C": [3]}
+OF_SIZE = "sizes = Constant<value_ints=[1,8,16,16]>()"
+OF_ANY = "lead = Constant<value_ints=[1,8]>() rest = Shape<start=2>(image) sizes = Concat<axis=0>(lead, rest)"
+
+
+def test_a_form_holds_where_an_operator_is_float_at_a_free_size_only(
+    graph_of: GraphOf, photos: list[np.ndarray]
+) -> None:
+    """A Resize to a computed size has no int8 form: what it gives is rounded behind it, and learns so."""
+    fixed, free = (graph_of(ATTENTION.format(sizes=sizes), **ATTENTION_SHAPES) for sizes in (OF_SIZE, OF_ANY))
+    quantized = quantize(fixed, photos, PLAIN)
+    form = form_of(fixed, quantized)
+    start = form.on(free)
+    assert "r" in quantized.table
+    assert "r" not in start.table
+    assert start.table["r.int8"] == quantized.table["r"]
+    fake = FakeQuantized(start)
+    with torch.no_grad():
+        for parameter in fake.parameters():
+            parameter.add_(0.7)
+    trained = form.trained(free, fake.quantized())
+    assert dict(trained.on(fixed).table.entries).keys() == dict(quantized.table.entries).keys()
+    image = photos[0][:16, :16].transpose(2, 0, 1)[None].astype(np.float32)
+    pairs = [(quantized, start), (trained.on(fixed), fake.quantized())]
+    for pair in pairs:
+        one, other = (graphs.session(qdq.to_qdq(each), True).run(None, {"image": image})[0] for each in pair)
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_graph_of_another_network_is_refused(
     chain: Graph, residual: Graph, graph_of: GraphOf, photos: list[np.ndarray]
 ) -> None:
