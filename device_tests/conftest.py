@@ -51,7 +51,7 @@ def plain_ranges() -> Iterator[None]:
     """Within the block exports search no ranges and compensate no rounding: for tests of other things than int8."""
     with pytest.MonkeyPatch.context() as patch:
         simple = partial(QuantizeOptions, equalization=(0.0,), search=False, compensate=False)
-        patch.setattr("clearport.pipeline.export.QuantizeOptions", simple)
+        patch.setattr("clearport.pipeline.int8.QuantizeOptions", simple)
         yield
 
 

@@ -13,7 +13,8 @@ from clearport.bundle.folder import Bundle
 from clearport.disk.files import digest
 from clearport.models import weights
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.export import _make, _photos
+from clearport.pipeline.export import _make
+from clearport.pipeline.int8 import photos_of
 from clearport.pipeline.isolated.process import Isolated
 from clearport.pipeline.plan import make_plan
 from clearport.pipeline.sources.request import ExportRequest
@@ -94,7 +95,7 @@ def test_no_file_tells_where_it_was_made(exported: Bundle) -> None:
 def test_the_same_inputs_give_the_same_bytes(exported: Bundle, tmp_path: Path) -> None:
     plan = make_plan(ExportRequest("ncnet", tmp_path, size=Size.parse(SIZE), cache=False))
     with Isolated() as isolated:
-        made = _make(plan, _photos(plan, no_progress), isolated, tmp_path, no_progress)
+        made = _make(plan, photos_of(plan, no_progress), isolated, tmp_path, no_progress)
     again = {artifact.key: digest(artifact.path) for artifact in made.artifacts}
     assert again == {artifact.key: artifact.sha256 for artifact in exported.artifacts}
 

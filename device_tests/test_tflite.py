@@ -26,7 +26,7 @@ if missing(("ai-edge-litert", "flatbuffers")):
     pytest.skip("ai-edge-litert is not installed", allow_module_level=True)
 
 from clearport.export.from_torch import export_graph
-from clearport.export.tflite import lint_nnapi
+from clearport.export.tflite.lint import nnapi
 from clearport.export.tflite.target import TARGET
 from clearport.models import samples, weights
 from clearport.models.metrics import psnr_db
@@ -146,7 +146,7 @@ def test_xnnpack_runs_it_as_one_partition(network: Network, precision: Precision
 
 @pytest.mark.parametrize(("precision", "io"), KINDS)
 def test_nnapi_takes_all_of_it(network: Network, precision: Precision, io: IODType, tmp_path: Path) -> None:
-    report = lint_nnapi.lint(network.artifact(precision, io, tmp_path).path)
+    report = nnapi.lint(network.artifact(precision, io, tmp_path).path)
     assert report.api_level in {29, 30}, report.refused(31)
     assert report.partitions(report.api_level) == 1
 

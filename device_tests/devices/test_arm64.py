@@ -65,7 +65,7 @@ def int8_files(name: str, folder: Path, photos: Path) -> list[Artifact]:
     """The int8 files of a bundled network. Ranges are not searched: what is compared does not depend on them."""
     with pytest.MonkeyPatch.context() as patch:
         simple = partial(QuantizeOptions, equalization=(0.0,), search=False, compensate=False)
-        patch.setattr("clearport.pipeline.export.QuantizeOptions", simple)
+        patch.setattr("clearport.pipeline.int8.QuantizeOptions", simple)
         options: dict[str, Any] = {"targets": tuple(RUNNERS), "precisions": ("int8",), "calibration": photos}
         bundle = zoo.exported(name, folder, **options)
     found = [bundle.artifact(record) for record in bundle.artifacts if record.variant != "ort"]  # the same kernels

@@ -147,7 +147,7 @@ def reaches_every_target(name: str, folder: Path, photos: Path, monkeypatch: pyt
     """The formats that people take first. Ranges are searched where they must be: that all files compute the same is
     judged here, not what int8 costs."""
     if name not in SEARCHED:
-        monkeypatch.setattr("clearport.pipeline.export.QuantizeOptions", SIMPLE)
+        monkeypatch.setattr("clearport.pipeline.int8.QuantizeOptions", SIMPLE)
     monkeypatch.setattr("clearport.pipeline.plan._cells", lambda target, _: plan_cells(target, FIRST[target.name]))
     bundle = exported(name, folder, calibration=photos)
     check(bundle)

@@ -50,7 +50,7 @@ PASSES: tuple[str, ...] = (
     "channel_shuffle",  # before reshapes are merged: it matches three in a row
     "operators",  # before reshapes are merged: it creates some of its own
     "plain.scalars",  # after operators, which leaves scalars
-    "plain.heads",  # after those: they write Slice and Reshape; before axes, for which it leaves fewer
+    "plain.attention.heads",  # after those: they write Slice and Reshape; before axes, for which it leaves fewer
     "plain.axes",  # before reshapes are merged: it creates many
     "plain.known",  # after all passes that create layers
     "reshapes",  # before attributes are made explicit: it creates convolutions and slices

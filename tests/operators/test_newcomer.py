@@ -12,7 +12,7 @@ from clearport.base import Options
 from clearport.errors import UnsupportedOperator
 from clearport.export.coreml.program import Plan
 from clearport.export.passes import order as passes
-from clearport.export.tflite import lint_nnapi
+from clearport.export.tflite.lint import nnapi
 from clearport.export.tflite.target import emit
 from clearport.export.tflite.versions import runtime
 from clearport.export.written import target_graph
@@ -154,7 +154,7 @@ def test_the_lint_and_the_file_say_what_the_record_says(tmp_path: Path) -> None:
     with table.registered(SINH, ATAN):
         data, _, _ = emit(target_graph(build(GRAPHS["Atan"]), None, "fp32"), Options(SIZE, "float32"))
         (tmp_path / "case.tflite").write_bytes(data)
-        found = lint_nnapi.lint(tmp_path / "case.tflite")
+        found = nnapi.lint(tmp_path / "case.tflite")
         assert {f.op: f.api_level for f in found.findings} == {"CONV_2D": 27, "ATAN2": 31, "ADD": 27}
         assert runtime([("ATAN2", 1)]).rstrip(b"\0") == b"2.10.0"
         assert Plan(build(GRAPHS["Atan"]), "fp32", "tensor").ios == 16

@@ -23,8 +23,8 @@ def described(path: Path) -> Described:
     """See ``Described``; remarks include NNAPI's predicted support."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from clearport.export.tflite.lint_nnapi import lint
-    from clearport.export.tflite.nnapi_levels import describe, predict
+    from clearport.export.tflite.lint.levels import describe, predict
+    from clearport.export.tflite.lint.nnapi import lint
 
     data = path.read_bytes()
     if data[4:8] != b"TFL3":

@@ -10,7 +10,7 @@ from clearport.runtime.tiling import Tiling
 
 if TYPE_CHECKING:
     from clearport.base import Artifact, Graph
-    from clearport.export.tflite.lint_nnapi import NnapiReport
+    from clearport.export.tflite.lint.nnapi import NnapiReport
     from clearport.pipeline.sources.source import Traits
 
 RULE = "nnapi"
@@ -54,11 +54,11 @@ def _by_target(artifact: Artifact) -> tuple[LintFinding, ...]:
         return tuple(_in_float32(artifact))
     if artifact.target != "tflite":
         return ()
-    from clearport.export.tflite.lint_nnapi import API_LEVELS
-    from clearport.export.tflite.lint_nnapi import lint as lint_nnapi
-    from clearport.export.tflite.nnapi_levels import describe, predict
+    from clearport.export.tflite.lint import nnapi
+    from clearport.export.tflite.lint.levels import describe, predict
+    from clearport.export.tflite.lint.nnapi import API_LEVELS
 
-    report = lint_nnapi(artifact.path)
+    report = nnapi.lint(artifact.path)
     levels = (LintFinding(level="note", rule=RULE, message=describe(predict(report))),)
     if report.api_level is not None:
         said = (

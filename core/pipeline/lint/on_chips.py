@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from clearport.base import Artifact, Graph, Options
-    from clearport.export.tflite.nnapi_levels import LevelPrediction
+    from clearport.export.tflite.lint.levels import LevelPrediction
     from clearport.operators.record import Place
     from clearport.pipeline.lint.layers import Layers
     from clearport.pipeline.lint.values import Layer
@@ -72,7 +72,7 @@ def on_xnnpack(artifact: Artifact, layers: Layers) -> Placement:
     Raises:
         RuntimeFailure: LiteRT refused the file or crashed.
     """
-    from clearport.export.tflite.lint_nnapi import operators_of
+    from clearport.export.tflite.lint.nnapi import operators_of
 
     with Worker("litert", artifact.path, timeout_s=TIMEOUT_S) as worker:
         facts = worker.facts()
@@ -98,7 +98,7 @@ def on_xnnpack(artifact: Artifact, layers: Layers) -> Placement:
 
 def on_gpu(artifact: Artifact, layers: Layers) -> Placement:
     """Predicted support of LiteRT's GPU delegate."""
-    from clearport.export.tflite.lint_gpu import lint
+    from clearport.export.tflite.lint.gpu import lint
 
     report = lint(artifact.path)
     left = [Left(f.op, f.reason, layers.writing(f.writes, f.op)) for f in report.findings if f.reason]
@@ -118,8 +118,8 @@ def on_gpu(artifact: Artifact, layers: Layers) -> Placement:
 
 def on_nnapi(artifact: Artifact, layers: Layers) -> Iterator[Placement]:
     """NNAPI's predicted support at each API level; levels with the same outcome are merged."""
-    from clearport.export.tflite.lint_nnapi import lint
-    from clearport.export.tflite.nnapi_levels import predict
+    from clearport.export.tflite.lint.levels import predict
+    from clearport.export.tflite.lint.nnapi import lint
 
     report = lint(artifact.path)
     for outcome, group in itertools.groupby(predict(report), key=_outcome):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from clearport.export.passes.plain import windows
+from clearport.export.passes.plain.attention import windows
 from clearport.export.passes.plain.counted import from_front
 from clearport.export.passes.rewriting import body_of, constant, each_float, fixed, insert, reshaped, sizes
 from clearport.graph import nodes as graphs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clearport.export.passes import order as passes
-from clearport.export.passes.plain import windows
+from clearport.export.passes.plain.attention import windows
 
 from ..tflite.harness import after_conv, build, one
 from .window_cases import HEADS, WINDOWS, table

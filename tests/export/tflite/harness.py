@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from clearport.base import Graph, Size, TensorSpec
-from clearport.export.tflite import lint_nnapi
+from clearport.export.tflite.lint import nnapi
 from clearport.graph import nodes as graphs
 from clearport.quantize.flow import QuantizeOptions
 
@@ -119,10 +119,10 @@ def litert(data: bytes, image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     return session.run({"image": image})["restored"], session.facts()
 
 
-def report(data: bytes, folder: Path) -> lint_nnapi.NnapiReport:
+def report(data: bytes, folder: Path) -> nnapi.NnapiReport:
     path = folder / "case.tflite"
     path.write_bytes(data)
-    return lint_nnapi.lint(path)
+    return nnapi.lint(path)
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:

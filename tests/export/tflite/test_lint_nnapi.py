@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from clearport.errors import BadInput
-from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.lint import nnapi
 from clearport.export.tflite.tensors import Quant, Tensor
 
 INT8 = Quant((0.5,), -128)
@@ -23,11 +23,11 @@ def tensor(file: FlatFile, quant: Quant | None = None, dims: tuple[int, ...] = D
     return file.tensor("t", dims, "float32" if quant is None else "int8", quant, ())
 
 
-def linted(file: FlatFile, folder: Path) -> lint_nnapi.NnapiReport:
+def linted(file: FlatFile, folder: Path) -> nnapi.NnapiReport:
     path = folder / "case.tflite"
     first, last = file.tensor("in", DIMS, "float32", None, ()), file.tensor("out", DIMS, "float32", None, ())
     path.write_bytes(file.to_bytes({"in": first}, {"out": last}, {}))
-    return lint_nnapi.lint(path)
+    return nnapi.lint(path)
 
 
 def kernel(file: FlatFile, *scales: float, bias: bool = True) -> list[Tensor]:
@@ -160,4 +160,4 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "case.tflite"
     path.write_bytes(b"what is this")
     with pytest.raises(BadInput, match="not a TFLite file"):
-        lint_nnapi.lint(path)
+        nnapi.lint(path)

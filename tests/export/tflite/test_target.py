@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from clearport.base import IODType, Options, Precision, Size, Skipped
 from clearport.errors import BadInput, UnsupportedOperator
-from clearport.export.tflite import lint_nnapi
 from clearport.export.tflite import versions as tflite_versions
 from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.lint import nnapi
 from clearport.export.tflite.target import TARGET, emit
 from clearport.export.tflite.tensors import Quant
 from clearport.export.written import target_graph
@@ -131,7 +131,7 @@ LINTED: dict[tuple[Precision, IODType], tuple[int, str]] = {
 def test_nnapi_takes_all_of_it_as_one_partition(kind: tuple[Precision, IODType], tmp_path: Path) -> None:
     path = tmp_path / "case.tflite"
     path.write_bytes(written(*kind)[0])
-    report = lint_nnapi.lint(path)
+    report = nnapi.lint(path)
     api_level, reason = LINTED[kind]
     assert report.api_level == api_level
     assert report.partitions(api_level) == 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearport.export.tflite.lint_nnapi import Edge, Op, operators_of
+from clearport.export.tflite.lint.nnapi import Edge, Op, operators_of
 from clearport.graph import partitions
 
 _REFLECT = 0

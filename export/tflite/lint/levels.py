@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearport.export.tflite.lint_nnapi import NnapiReport
+    from clearport.export.tflite.lint.nnapi import NnapiReport
 
 API_LEVELS = tuple(range(27, 36))
 """Android 8.1, which introduced NNAPI, to 15, which deprecated it."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearport.export.tflite import lint_nnapi, nnapi_levels
 from clearport.export.tflite.file import FlatFile
+from clearport.export.tflite.lint import levels, nnapi
 from clearport.export.tflite.tensors import Quant, Tensor
 
 INT8 = Quant((0.5,), -128)
@@ -19,11 +19,11 @@ KINDS = {"RELU": 27, "SUB": 29, "QUANTIZE": 30, "GELU": None, "ADD": 27}
 """What the files are made of -> the first API level that takes it in int8."""
 
 
-def linted(file: FlatFile, folder: Path) -> lint_nnapi.NnapiReport:
+def linted(file: FlatFile, folder: Path) -> nnapi.NnapiReport:
     path = folder / "case.tflite"
     first, last = file.tensor("in", DIMS, "int8", INT8, ()), file.tensor("out", DIMS, "int8", INT8, ())
     path.write_bytes(file.to_bytes({"in": first}, {"out": last}, {}))
-    return lint_nnapi.lint(path)
+    return nnapi.lint(path)
 
 
 def chain(*kinds: str) -> FlatFile:
@@ -41,7 +41,7 @@ def chain(*kinds: str) -> FlatFile:
 @given(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=8))
 def test_every_level_accounts_for_every_operator(kinds: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     report = linted(chain(*kinds), tmp_path_factory.mktemp("levels"))
-    predictions = nnapi_levels.predict(report)
+    predictions = levels.predict(report)
     assert [p.api_level for p in predictions] == list(range(27, 36))
     for prediction in predictions:
         taken = [(level := KINDS[kind]) is not None and level <= prediction.api_level for kind in kinds]
@@ -55,7 +55,7 @@ def test_every_level_accounts_for_every_operator(kinds: list[str], tmp_path_fact
 
 def test_levels_of_the_same_outcome_are_one_line(tmp_path: Path) -> None:
     report = linted(chain("RELU", "SUB", "QUANTIZE"), tmp_path)
-    said = nnapi_levels.describe(nnapi_levels.predict(report))
+    said = levels.describe(levels.predict(report))
     assert said == (
         "NNAPI by API level, predicted: "
         "27 to 28: 1 of 3 operators in one part, not 1 QUANTIZE (QUANTIZE to INT8), 1 SUB (SUB of INT8); "
@@ -68,7 +68,7 @@ def test_a_level_names_all_that_it_lacks(tmp_path: Path) -> None:
     source, output = file.tensor("t", DIMS, "int8", INT8, ()), file.tensor("t", (1, 8, 16, 4), "int8", INT8, ())
     size = file.constant("size", np.array([8, 16], np.int32))
     file.operator("RESIZE_BILINEAR", [source, size], output, alignCorners=False, halfPixelCenters=True)
-    by_level = {p.api_level: p for p in nnapi_levels.predict(linted(file, tmp_path))}
+    by_level = {p.api_level: p for p in levels.predict(linted(file, tmp_path))}
     [early], [late] = by_level[28].left, by_level[29].left
     assert set(early.reasons) == {
         "RESIZE_BILINEAR of INT8",
@@ -77,6 +77,6 @@ def test_a_level_names_all_that_it_lacks(tmp_path: Path) -> None:
     }
     assert late.reasons == ("half_pixel_centers or align_corners",)
     assert by_level[30].left == ()
-    assert nnapi_levels.describe([by_level[28]]).startswith(
+    assert levels.describe([by_level[28]]).startswith(
         "NNAPI by API level, predicted: 28: none of 1 operators at all, not"
     )

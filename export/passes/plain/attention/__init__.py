@@ -1,0 +1,1 @@
+"""Passes for layers of window attention: overlapping windows, and query, key and value."""
