@@ -177,12 +177,12 @@ def test_a_graph_without_rarer_operators_is_left_alone() -> None:
         einsum,
         frames,
         functions,
-        heads,
         picks,
         resampled,
         transposed,
         writes,
     )
+    from clearport.export.passes.plain.attention import heads
 
     graph = passes.run(build(after_conv(one("Relu"))))
     for module in (borders, einsum, frames, functions, heads, picks, resampled, transposed, writes, axes):
