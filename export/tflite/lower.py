@@ -4,8 +4,7 @@ Layout: every tensor has an order in which the file stores its axes: NHWC for ra
 Transpose emits no operator; it only permutes the recorded axis order. A rule requests the order that its kernel needs,
 or accepts the current one; a TRANSPOSE is written only where the two differ.
 
-In float files a Relu or Clip becomes the fused activation of the preceding operator if TFLite has one. In int8 files
-there is nothing to fuse: the output's int8 range already clamps.
+In float files a Relu or Clip becomes the preceding operator's fused activation if TFLite has one; int8 ranges clamp.
 """
 
 from __future__ import annotations

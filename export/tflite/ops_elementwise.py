@@ -43,8 +43,7 @@ def binary(low: Lowering, node: ir.Node, op: str) -> None:
 def power(low: Lowering, node: ir.Node) -> None:
     """Pow -> POW; by a number, of what is never negative -> EXP of the number times LOG, which XNNPACK has.
 
-    Its LOG is minus infinity for every input below float32's normal numbers, negative ones included: small exponents
-    would make much of what is lost, and the power of a negative base would be 0, not NaN.
+    Its LOG is minus infinity for subnormal inputs too (LiteRT 2.3.0): small exponents would make much of what is lost.
     """
     base, exponent = graphs.need(node, 0), graphs.scalar(graphs.operand(node, 1))
     small = exponent is None or exponent < _LEAST_EXPONENT

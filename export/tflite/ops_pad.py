@@ -21,7 +21,7 @@ _REFLECT, _SYMMETRIC = 0, 1
 """``MirrorPadMode`` of the TFLite schema."""
 _MOST_COPIES = 8
 """Rows on a side up to which copies are written: LiteRT's MIRROR_PAD computes the place of every number, outside of
-XNNPACK, and takes 20 to 100 times as long.
+XNNPACK, and took 13 to 28 times as long in float32, 50 to 110 times in int8 (LiteRT 2.3.0 on an AMD Zen 3).
 """
 
 

@@ -66,9 +66,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class _Exam:
-    """A validation image: inputs, the float network's outputs (``wanted``) and image (``shown``), and the target, if
-    any.
-    """
+    """A validation image: inputs, the float network's outputs (``wanted``) and image (``shown``), target or None."""
 
     feed: Feed
     wanted: list[torch.Tensor]
