@@ -247,11 +247,16 @@ class StepReference:
             if kind == "ends":
                 graph.output.append(ends[name])
             elif kind == "off":
-                writer.compare(name, self._quantize[name])
+                writer.compare(name, self._quantize[name], self._hidden(name, shown))
             else:
                 graph.output.append(helper.make_tensor_value_info(LEVELS.format(name), TensorProto.UINT8, None))
         write_bytes(path, needed(model).SerializeToString())
         return tuple(value.name for value in graph.input)
+
+    def _hidden(self, name: str, shown: Collection[str]) -> dict[str, onnx.NodeProto]:
+        """The roundings to the grid of a tensor that are not shown."""
+        same = (each for each, grid in self.grids.items() if grid == self.grids[name] and each not in shown)
+        return {each: self._quantize[each] for each in same}
 
 
 def difference(own: Array, given: Array) -> Difference:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearport.operators import table
 from clearport.operators.activations import CLIP
 from clearport.operators.binary import ADD, DIV, SUB
 from clearport.operators.choices import CAST, GREATER
+from clearport.operators.quantization import DEQUANTIZE
 from clearport.operators.reductions import REDUCE_SUM
 from clearport.operators.unary import ABS
 
@@ -43,11 +45,17 @@ class Writer:
         self.constant("steps:high", np.array(255, np.float32))
         self.constant("steps:most", np.array(0.5 + TIE, np.float32))
 
-    def compare(self, name: str, quantize: onnx.NodeProto) -> None:
-        """The output ``OFF``: number of given levels that are not a rounding of the step's exact value, per channel."""
+    def compare(self, name: str, quantize: onnx.NodeProto, hidden: Mapping[str, onnx.NodeProto]) -> None:
+        """The output ``OFF``: number of given levels that are not a rounding of the step's exact value, per channel.
+
+        ``hidden`` are the roundings to the same grid that the runtime does not show. Where only moves follow one, the
+        step rounds its values a second time, which changes nothing; the runtime may round but once, and ties are ties
+        of the value before both.
+        """
         from onnx import TensorProto, helper
 
         value, scale, zero = quantize.input[:3]
+        value = self._before(value, hidden)
         given = self._cast(GIVEN.format(name))
         counted = self._node(ADD.name, self._node(DIV.name, value, scale), self._cast(zero))
         exact = self._node(CLIP.name, counted, "steps:low", "steps:high")
@@ -58,6 +66,27 @@ class Writer:
         out = OFF.format(name)
         self._node(REDUCE_SUM.name, self._cast(missed), f"{name}:axes", keepdims=0, out=out)
         self._graph.output.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, None))
+
+    def _before(self, value: str, hidden: Mapping[str, onnx.NodeProto]) -> str:
+        """A value without the ``hidden`` roundings behind which it was only moved."""
+        node = next((node for node in self._graph.node if value in node.output), None)
+        if node is None:
+            return value
+        if node.op_type == DEQUANTIZE.name and node.input[0].removesuffix(".q") in hidden:
+            return self._before(hidden[node.input[0].removesuffix(".q")].input[0], hidden)
+        if node.op_type not in table.operators() or not table.operators()[node.op_type].moves_data:
+            return value
+        inputs = [self._before(each, hidden) if each else each for each in node.input]
+        return value if inputs == list(node.input) else self._again(node, inputs, value)
+
+    def _again(self, node: onnx.NodeProto, inputs: list[str], value: str) -> str:
+        """``value`` as a copy of its node makes it of other inputs."""
+        copy = self._graph.node.add()
+        copy.CopyFrom(node)
+        copy.name = f"steps:{len(self._graph.node) - 1}"
+        copy.input[:] = inputs
+        copy.output[:] = [f"{copy.name}:{place}" for place in range(len(node.output))]
+        return str(copy.output[list(node.output).index(value)])
 
     def _cast(self, value: str) -> str:
         from onnx import TensorProto
