@@ -12,7 +12,7 @@ from clearport.runtime import pixels
 from clearport.runtime.steps import taps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from clearport.base import Array, TensorSpec
     from clearport.runtime.steps.reference import Difference
@@ -46,3 +46,15 @@ def counted(values: Array, name: str, grids: taps.Taps) -> dict[str, Array]:
         return {name: taps.counted(values, name, grids)}
     except ValueError:
         return {}
+
+
+def first_that_changes(names: Sequence[str], changes: Callable[[Sequence[str]], bool]) -> str:
+    """The last of the shortest first part of ``names`` with which something changes, by bisection.
+
+    All of them do change it, and none does not.
+    """
+    without, enough = 0, len(names)
+    while enough - without > 1:
+        middle = (without + enough) // 2
+        without, enough = (without, middle) if changes(names[:middle]) else (middle, enough)
+    return names[enough - 1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from clearport.base import TensorSpec
 from clearport.export.onnxruntime.target import CONTRACT_KEY
 from clearport.pipeline.criteria import as_picture, measured, reference_of
-from clearport.pipeline.diagnosis.levels import Levels, counted, real
+from clearport.pipeline.diagnosis.levels import Levels, counted, first_that_changes, real
 from clearport.pipeline.isolated.workers import REFERENCE_OPTIONS, TIMEOUT_S
 from clearport.runtime import pixels
 from clearport.runtime.parity import judge
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 GROUP_BYTES = 64 << 20
 """Maximum bytes of tensors that are read in one run of a file."""
+
+MOST_HIDDEN = 8
+"""Maximum number of tensors that are not read because that changes the file's outputs."""
 
 CHEAP_VALUES = 100_000_000
 """Total values of int8 tensors that an evaluator computes in seconds: NCNet's at 360x640 are 70 million."""
@@ -221,9 +224,26 @@ class FileRun:
     def differences(self, names: Sequence[str]) -> Levels:
         """Compare the steps to those of the tensors ``names`` that the runtime outputs; also returns the last levels
         read.
+
+        Tensors whose reading changes the file's outputs are left out, if they are few: the steps that read them begin
+        at tensors before them.
         """
+        hidden: set[str] = set()
+        while True:
+            found = self._differences(names, hidden)
+            if not found.changed or len(hidden) == MOST_HIDDEN or not (read := self.worker.options.get("taps")):
+                return found
+            hidden.add(first_that_changes(list(read), partial(self._changes, read)))
+
+    def _changes(self, grids: taps.Taps, names: Collection[str]) -> bool:
+        """Whether reading the tensors ``names`` changes the file's outputs."""
+        self.show({name: grids[name] for name in names})
+        return bool(self.read(grids).changed)
+
+    def _differences(self, names: Sequence[str], hidden: Collection[str]) -> Levels:
+        """``differences`` without reading ``hidden``; ends at what changes the outputs if more may be hidden."""
         reference = self.steps.reference
-        grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items()}
+        grids = {name: (grid.scale, grid.zero_point) for name, grid in reference.grids.items() if name not in hidden}
         asked = {name: grid for name, grid in grids.items() if name not in reference.inputs}
         found = Levels({}, {}, 1.0, ())
         self.show(asked)
@@ -233,6 +253,8 @@ class FileRun:
             if len(groups) > 1 or len(names) < len(asked):
                 self.show({name: grids[name] for name in grids if name in read})
             given = self.read(grids)
+            if given.changed and len(hidden) < MOST_HIDDEN:
+                return given
             while lost := self._needed(wanted, shown) - set(given.levels):
                 shown -= lost  # Core AI reports only in a run which tensors it has
                 if (more := self._needed(wanted, shown)) - set(given.levels):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,15 @@ from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Exam
-from clearport.pipeline.diagnosis.steps import Steps
+from clearport.pipeline.diagnosis.levels import Levels
+from clearport.pipeline.diagnosis.steps import FileRun, Steps
 from clearport.pipeline.goldens import Goldens, make_goldens, probe_picture
 from clearport.pipeline.prove import Judged, judge, network_artifact
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.ranges import averages, ends
 from clearport.registry import RUNNERS, TARGETS, missing
 from clearport.runtime import overflow
+from clearport.runtime.steps.taps import Taps
 from clearport.runtime.tolerance import Tolerance
 from device_tests import faults
 from tests.export.conftest import doubling_graph
@@ -264,9 +266,24 @@ def test_a_fault_that_only_a_step_shows_keeps_the_end_failed(made: Made, tmp_pat
 
 
 def test_tensors_in_groups_are_proven_alike(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    (whole,) = judged(made, "tflite").steps
+    whole = judged(made, "tflite").steps
     monkeypatch.setattr("clearport.pipeline.diagnosis.steps.GROUP_BYTES", 1)
-    assert judged(made, "tflite").steps == (whole,)
+    assert judged(made, "tflite").steps == whole
+
+
+@pytest.mark.parametrize("harmful", [{"conv1.out"}, {"conv1.out", "add1.out"}])
+def test_tensors_whose_reading_changes_outputs_are_proven_with_later_steps(
+    made: Made, monkeypatch: pytest.MonkeyPatch, harmful: set[str]
+) -> None:
+    def changing(run: FileRun, grids: Taps, read: Callable[..., Levels] = FileRun.read) -> Levels:
+        found = read(run, grids)
+        return replace(found, changed=("it changes",)) if found.levels.keys() & harmful else found
+
+    monkeypatch.setattr(FileRun, "read", changing)
+    (report,) = judged(made, "onnxruntime").steps
+    assert (report.failures, report.steps, report.unseen) == ((), 5 - len(harmful), len(harmful))
+    monkeypatch.setattr("clearport.pipeline.diagnosis.steps.MOST_HIDDEN", len(harmful) - 1)
+    assert judged(made, "onnxruntime").steps[0].failures == ("it changes",)
 
 
 def test_a_reference_that_failed_once_proves_the_next_file(made: Made) -> None:
@@ -283,7 +300,7 @@ def test_a_file_that_hides_its_tensors_is_proven_by_the_one_beside_it_with_the_s
 ) -> None:
     from clearport.export.onnxruntime.target import ort_bytes
 
-    if "onnxruntime" not in made.artifacts:
+    if missing(("onnxruntime",)):
         pytest.skip("onnxruntime is not installed")
     if overflow.onnxruntime_does():
         pytest.skip("this CPU has no VNNI instructions: int8 .ort files overflow on it")
