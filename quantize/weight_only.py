@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 ENOUGH_DB = 48.0
 """Required PSNR to the float network on every calibration photo; the limit for other photos is 45 dB."""
 
+AMPLE_DB = 60.0
+"""PSNR on every calibration photo from which rounding is not tried again: float16, in which these weights compute, must
+keep no more."""
+
 FLAT_DEVIATIONS = 6.3
 """Span of errors in standard deviations of a picture, if less than its range (``feeds.spans``): the limits are 45 dB
 of the range and 29 dB of the standard deviation, which are equal at 1 / 6.3 of the range."""
@@ -68,10 +72,10 @@ _SIDE = 64
 def quantize(graph: Graph, images: Sequence[Image8 | Sample], progress: Progress = no_progress) -> QuantizedGraph:
     """The graph with convolution weights on int8 grids, and a table of these grids alone.
 
-    Each layer minimizes its own error. If that does not reach ``ENOUGH_DB``, it also compensates the errors of earlier
-    layers, if measured to be better; and if that does not reach it, the layers with the most error for their size stay
-    float. Without ``images`` (uint8 RGB (H, W, 3), any sizes), and for transposed convolutions, weights are rounded so
-    that each kernel keeps its sum.
+    Each layer minimizes its own error. If that does not reach ``AMPLE_DB``, it also compensates the errors of earlier
+    layers, if measured to be better; and if that does not reach ``ENOUGH_DB``, the layers with the most error for their
+    size stay float. Without ``images`` (uint8 RGB (H, W, 3), any sizes), and for transposed convolutions, weights are
+    rounded so that each kernel keeps its sum.
 
     Raises:
         BadInput: an image is not a picture.
@@ -82,12 +86,12 @@ def quantize(graph: Graph, images: Sequence[Image8 | Sample], progress: Progress
     judge = _Judge(free, inputs)
     crops = rounding.affordable(free, inputs)
     plain = _rounded(graph, _Sights(free, crops, False), progress)
-    error, enough = judge.error(plain), judge.allowed(ENOUGH_DB)
-    if error <= enough:
+    error = judge.error(plain)
+    if error <= judge.allowed(AMPLE_DB):
         return plain
     moved = _rounded(graph, _Sights(free, crops, True), progress)
     error_moved = judge.error(moved)
-    if min(error, error_moved) <= enough:
+    if min(error, error_moved) <= judge.allowed(ENOUGH_DB):
         return moved if error_moved < error else plain
     everything = _at_all_sizes(free, inputs) if _work(free, inputs) <= MORE_COST else crops
     sights = partial(_Sights, free, everything, error_moved < error, MORE_PATCHES * rounding.PATCHES)

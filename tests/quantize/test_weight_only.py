@@ -83,6 +83,7 @@ def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_quarter_is
     chain: Graph, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weight_only, "ENOUGH_DB", 130.0)
+    monkeypatch.setattr(weight_only, "AMPLE_DB", 130.0)
     rounded = weight_only.quantize(chain, photos)
     sizes = {graphs.name_of(graphs.need(n, 1)): graphs.need_constant(n, 1).size for n in weights.convolutions(chain)}
     floats = sum(size for name, size in sizes.items() if name not in rounded.table)
@@ -92,6 +93,25 @@ def test_a_network_that_int8_spoils_is_improved_until_it_is_good_or_a_quarter_is
     wanted = result(chain, image)
     errors = [np.square(result(q.graph, image) - wanted).mean() for q in (rounded, plain)]
     assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_better_of_both_roundings_is_taken_unless_the_first_is_ample(
+    graph_of, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(weight_only, "ENOUGH_DB", 0.0)
+    body = "a = Conv<pads=[1,1,1,1]>(image, W, B)\n b = Relu(a)\n restored = Conv<pads=[1,1,1,1]>(b, V, C)"
+    graph = graph_of(body, W=[8, 3, 3, 3], B=[8], V=[3, 8, 3, 3], C=[3])
+    free, inputs = weight_only.photos.prepare(graph, photos[number : number + 1])
+    judge, errors = weight_only._Judge(free, inputs), []
+    for with_real in (False, True):
+        sights = weight_only._Sights(free, weight_only.rounding.affordable(free, inputs), with_real)
+        errors.append(judge.error(weight_only._rounded(graph, sights, no_progress)))
+    assert errors[0] != errors[1]
+    monkeypatch.setattr(weight_only, "AMPLE_DB", 200.0)
+    assert judge.error(weight_only.quantize(graph, photos[number : number + 1])) == min(errors)
+    monkeypatch.setattr(weight_only, "AMPLE_DB", 0.0)
+    assert judge.error(weight_only.quantize(graph, photos[number : number + 1])) == errors[0]
 
 
 def test_anything_but_a_photo_is_refused(chain: Graph) -> None:
