@@ -59,13 +59,26 @@ def same(ours: Array, theirs: Array, length: int) -> bool:
     return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=0, atol=1e-4 + length * 2.0**-22))
 
 
+def shifts(node: ir.Node, axis: int, length: int) -> bool:
+    """Whether a nearest Resize that keeps ``length`` takes other pixels along ``axis``, as an operator by its factor:
+    ONNX Runtime, which copies where no axis changes its size, takes none (``places``).
+    """
+    pixels = np.arange(length, dtype=np.float32)
+    return not np.array_equal(_resampled(node, axis, pixels[:, None])[:, 0], pixels)
+
+
 def _resized(node: ir.Node, axis: int, columns: Array) -> Array:
     """Columns (length, any number) resized along ``axis`` only."""
     given = _per_axis(node)
     assert given is not None
+    return columns if _copies(node, *given) else _resampled(node, axis, columns)
+
+
+def _resampled(node: ir.Node, axis: int, columns: Array) -> Array:
+    """``_resized`` where another axis changes its size."""
+    given = _per_axis(node)
+    assert given is not None
     kind, numbers = given
-    if _copies(node, kind, numbers):
-        return columns
     own: list[Any] = [1, 1, numbers[axis], 2] if kind == "scales" else [1, columns.shape[1], int(numbers[axis]), 2]
     lines = np.ascontiguousarray(columns.T[None, :, :, None])
     body = _one_axis(node, kind, np.asarray(own, np.float32 if kind == "scales" else np.int64), lines.shape)

@@ -10,6 +10,7 @@ if necessary with a separate Resize per axis.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,15 +179,21 @@ def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], fac
 
     So does PyTorch, except for ``bicubic`` and ``nearest-exact``.
     """
-    mode = graphs.attr_str(node, "mode", "nearest")
-    asymmetric = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric"
-    moves = any(abs(factor - 1) > _STEPS * np.finfo(np.float32).eps for factor in factors)
-    if tuple(given) == tuple(wanted) and moves and (mode == "cubic" or (mode == "nearest" and not asymmetric)):
+    scales = any(abs(factor - 1) > _STEPS * np.finfo(np.float32).eps for factor in factors)
+    if tuple(given) == tuple(wanted) and scales and _shifts(node, given):
         raise BadInput(
             f"Resize {node.name or graphs.name_of(node.outputs[0])!r} by {factors[0]:g} and {factors[1]:g} adds no "
             f"pixels to {given[0]}x{given[1]}: ONNX Runtime copies its input there, PyTorch does not: "
             f"remove it, resize to a target size instead of by a factor, or export for another --size"
         )
+
+
+def _shifts(node: ir.Node, sides: Sequence[int]) -> bool:
+    mode = graphs.attr_str(node, "mode", "nearest")
+    by = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel")
+    if mode == "cubic":
+        return by != "align_corners"
+    return mode == "nearest" and by != "asymmetric" and any(map(partial(resampling.shifts, node), (2, 3), sides))
 
 
 def _along(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearport.base import Graph
+from clearport.errors import BadInput
 from clearport.export.passes import order as passes
 from tests.export.every_target import available, by_target
 from tests.export.operator_grid import FAMILIES, Tried
@@ -90,6 +91,33 @@ def check_resize(case: Case, sides: tuple[int, int], folder: Path) -> None:
     assert {"openvino", "onnxruntime", "coreml"} & set(available()) <= compare(graph, image, wanted, folder)
 
 
+def _taken(rounding: str, by: float, length: int) -> np.ndarray:
+    """The pixels that a nearest Resize of half pixels takes, by the definition of ONNX."""
+    at = (np.arange(length, dtype=np.float32) + np.float32(0.5)) / np.float32(by) - np.float32(0.5)
+    rounded = {
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round_prefer_floor": lambda x: np.ceil(x - np.float32(0.5)),
+        "round_prefer_ceil": lambda x: np.floor(x + np.float32(0.5)),
+    }[rounding]
+    return np.clip(rounded(at), 0, length - 1)
+
+
+def resize_by(
+    mode: str, places: str, rounding: str, sides: tuple[int, int], by: tuple[float, ...], folder: Path
+) -> None:
+    """A Resize by factors is computed, or refused where ONNX Runtime's copy is not what its factors say."""
+    case = resized(mode, places, rounding, scales=f32(1, 1, *by))
+    axes = list(zip(sides, by, strict=True))
+    kept = all(int(np.float32(n) * np.float32(factor)) == n for n, factor in axes)
+    shifts = any(not np.array_equal(_taken(rounding, factor, n), np.arange(n)) for n, factor in axes)
+    if mode == "nearest" and places.endswith("half_pixel") and kept and shifts:
+        with pytest.raises(BadInput, match="adds no pixels"):
+            passes.run(build(case, *sides))
+    else:
+        check_resize(case, sides, folder)
+
+
 @settings(max_examples=5, deadline=None)
 @given(mode=st.sampled_from(["nearest", "linear"]), places=PLACES, rounding=ROUNDINGS, sides=SIDES, by=FACTORS)
 def test_resizing_by_a_factor(
@@ -101,8 +129,17 @@ def test_resizing_by_a_factor(
     by: float,
 ) -> None:
     least = tuple(max(by, 1.01 / n) for n in sides)
-    case = resized(mode, places, rounding, scales=f32(1, 1, *least))
-    check_resize(case, sides, tmp_path_factory.mktemp("resized"))
+    resize_by(mode, places, rounding, sides, least, tmp_path_factory.mktemp("resized"))
+
+
+@pytest.mark.parametrize(
+    ("places", "rounding"), [("half_pixel", "floor"), ("half_pixel", "round_prefer_ceil"), ("align_corners", "floor")]
+)
+def test_a_factor_that_adds_no_pixels_is_refused_where_it_takes_others(
+    places: str, rounding: str, tmp_path: Path
+) -> None:
+    """Of three pixels, 1.25 takes the first, first and second if it rounds down, and else each its own."""
+    resize_by("nearest", places, rounding, (3, 3), (1.0, 1.25), tmp_path)
 
 
 @pytest.mark.parametrize("by", [(1.04, 1.5), (1.5, 1.03), (1.04, 0.5)])
@@ -130,8 +167,11 @@ def test_resizing_by_any_factors_to_any_size(
     to: tuple[int, int] | None,
 ) -> None:
     least = tuple(max(factor, 1.01 / n) for factor, n in zip(by, sides, strict=True))
-    numbers = {"scales": f32(1, 1, *least)} if to is None else {"sizes": i64(1, 3, *to)}
-    check_resize(resized(mode, places, rounding, **numbers), sides, tmp_path_factory.mktemp("resized"))
+    folder = tmp_path_factory.mktemp("resized")
+    if to is None:
+        resize_by(mode, places, rounding, sides, least, folder)
+    else:
+        check_resize(resized(mode, places, rounding, sizes=i64(1, 3, *to)), sides, folder)
 
 
 def test_nearest_by_a_third_is_written_for_tflite(tmp_path: Path) -> None:
