@@ -12,6 +12,9 @@ JOBS   ?= 2
 # In the order of collection, which has the long files first: else one process is left alone with them at the end.
 TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# Tests start hundreds of Pythons, each of which would compile clearport anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup web web-if-npm docs demo test test-all check schemas format bench tables runtimes lock clean
 

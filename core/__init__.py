@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from clearport.api import bench as bench
     from clearport.api import evaluate as evaluate
     from clearport.api import export as export
-    from clearport.api import kit as kit
     from clearport.api import load_bundle as load_bundle
-    from clearport.api import pull as pull
-    from clearport.api import push as push
     from clearport.api import restore as restore
     from clearport.api import train as train
     from clearport.api import verify as verify
+    from clearport.api_delivery import kit as kit
+    from clearport.api_delivery import pull as pull
+    from clearport.api_delivery import push as push
     from clearport.api_systems import bench_system as bench_system
     from clearport.api_systems import evaluate_system as evaluate_system
     from clearport.api_systems import export_system as export_system
@@ -46,19 +46,23 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: the import fails
 
-_PUBLIC = ("bench", "evaluate", "export", "kit", "load_bundle", "pull", "push", "restore", "train", "verify")
-_OF_SYSTEMS = ("bench_system", "evaluate_system", "export_system", "load_system", "open_system", "run_system")
+_PUBLIC = {
+    **dict.fromkeys(("bench", "evaluate", "export", "load_bundle", "restore", "train", "verify"), "api"),
+    **dict.fromkeys(("kit", "pull", "push"), "api_delivery"),
+    **dict.fromkeys(
+        ("bench_system", "evaluate_system", "export_system", "load_system", "open_system", "run_system"), "api_systems"
+    ),
+}
+"""Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
     if name == "export":  # the sub-package, which is callable: see its docstring
         return importlib.import_module("clearport.export")
     if name in _PUBLIC:
-        return getattr(importlib.import_module("clearport.api"), name)
-    if name in _OF_SYSTEMS:
-        return getattr(importlib.import_module("clearport.api_systems"), name)
+        return getattr(importlib.import_module(f"clearport.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'clearport' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted((*globals(), *_PUBLIC, *_OF_SYSTEMS))
+    return sorted((*globals(), *_PUBLIC))

@@ -8,6 +8,7 @@ was started with. Tests of the processes themselves turn it off: the fixture ``o
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,12 +19,17 @@ from weakref import WeakKeyDictionary
 import psutil
 import pytest
 
+from clearport import problems
+from clearport.disk.leftovers import Scratch
 from clearport.pipeline.isolated import workers
 from clearport.pipeline.isolated.process import Isolated
+from clearport.runtime.worker import process as worker_process
 from clearport.runtime.worker.process import WorkerProcess
 from clearport.runtime.worker.worker import Worker
 
 _MOST, _MOST_MIB = 2, 1000
+_CHANGING = ("PYTEST_CURRENT_TEST", "TMPDIR", problems.OUTER)
+"""Variables with which a process need not agree: its own folder for temporary files is its ``TMPDIR``."""
 _start, _exit = Isolated._start, Isolated.__exit__
 
 
@@ -69,13 +75,24 @@ def surroundings() -> tuple[str, frozenset[tuple[str, str]]]:
     folder = ""
     with suppress(FileNotFoundError):
         folder = str(Path.cwd())
-    return folder, frozenset(pair for pair in os.environ.items() if pair[0] != "PYTEST_CURRENT_TEST")
+    return folder, frozenset(pair for pair in os.environ.items() if pair[0] not in _CHANGING)
 
 
 @contextmanager
 def kept_processes() -> Iterator[None]:
     """Within the block, processes are kept for the next test."""
+    with tempfile.TemporaryDirectory(prefix="kept-processes-") as place:
+        yield from _keeping(place)
+
+
+def _keeping(place: str) -> Iterator[None]:
     kept, idle = _Kept(), _KeptWorkers()
+
+    class OwnFolder(Scratch):
+        """Outside that of the command that starts the process, which is removed with the command."""
+
+        def __init__(self, kind: str) -> None:
+            self.folder, self._lock = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=place)), None
 
     def start(isolated: Isolated) -> WorkerProcess:
         process = kept.take() or _start(isolated)
@@ -97,6 +114,7 @@ def kept_processes() -> Iterator[None]:
         patch.setattr(Isolated, "__exit__", leave)
         patch.setattr(workers, "_IDLE", idle)
         patch.setattr(workers, "_MOST_IDLE", _MOST * 2)
+        patch.setattr(worker_process, "Scratch", OwnFolder)
         idle.begin()
         try:
             yield
@@ -113,6 +131,7 @@ def own_processes() -> Iterator[None]:
         patch.setattr(Isolated, "__exit__", _exit)
         patch.setattr(workers, "_IDLE", workers._Idle())
         patch.setattr(workers, "_MOST_IDLE", 2)
+        patch.setattr(worker_process, "Scratch", Scratch)
         yield
 
 

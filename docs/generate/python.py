@@ -1,4 +1,4 @@
-"""The Python interface: signatures and docstrings of ``clearport.api`` and ``clearport.api_systems``."""
+"""The Python interface: signatures and docstrings of ``clearport.api`` and of the modules beside it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import inspect
 import types
 from collections.abc import Iterator
 
-from clearport import api, api_systems
+from clearport import api, api_delivery, api_systems
 from docs.generate.text import block, docstring, page
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """(path, text) of the page."""
-    yield "reference/python.md", page("Python", docstring(api), *_sections(api), docstring(api_systems), *_of_systems())
+    delivery = [docstring(api_delivery), *_sections(api_delivery)]
+    systems = [docstring(api_systems), *_of_systems()]
+    yield "reference/python.md", page("Python", docstring(api), *_sections(api), *delivery, *systems)
 
 
 def _of_systems() -> list[str]:

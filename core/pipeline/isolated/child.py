@@ -81,6 +81,7 @@ def _load() -> None:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     gc.freeze()  # modules live as long as the process, and would triple the time of garbage collection
+    gc.enable()  # see ``start``
 
 
 def _answer(head: Head, arrays: Arrays, replies: IO[bytes]) -> None:

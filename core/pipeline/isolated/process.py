@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from clearport.quantize.flow import QuantizeOptions
     from clearport.quantized import QuantizedGraph
 
-_CHILD = "clearport.pipeline.isolated.child"
+_CHILD = "clearport.pipeline.isolated.start"
 
 
 class Isolated:

@@ -1,0 +1,1 @@
+../../core/api_delivery.py
