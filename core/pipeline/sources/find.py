@@ -98,6 +98,7 @@ def _check_form(word: str) -> None:
         raise BadInput(f"{word}: a folder; expected {FORMS} (for a bundle, name one of its files)")
     if word not in NETWORKS.names() and ("/" in word or Path(word).suffix):
         raise BadInput(f"{word}: expected {FORMS}")
+    NETWORKS.module(word)  # an unknown name costs no import of PyTorch
 
 
 def _check_options(request: ExportRequest, what: str) -> None:
