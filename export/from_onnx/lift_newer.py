@@ -165,7 +165,65 @@ def _causal(node: ir.Node, allowed: ir.Value | None, sides: tuple[int | None, in
     return constant(node, held & earlier)
 
 
+def _rotary(node: ir.Node) -> None:
+    """Pairs of numbers turned by the angle of their position: (a cos - b sin, a sin + b cos); the rest is unchanged.
+
+    Pairs are the halves of what is turned, or neighbors if ``interleaved``. Over (N, heads, length, size), or (N,
+    length, heads * size).
+    """
+    source, layer = graphs.need(node, 0), f"RotaryEmbedding {layer_of(node)!r}"
+    sides = None if source.shape is None else [n if isinstance(n, int) else None for n in source.shape]
+    heads = graphs.attr_int(node, "num_heads", 0)
+    if sides is None or len(sides) not in {3, 4} or (len(sides) == 3 and not heads):
+        raise BadInput(f"{layer}: the rank of its input, or the number of its heads, is unknown")
+    whole = sides[3] if len(sides) == 4 else sides[2] and sides[2] // heads
+    if whole is None:
+        raise BadInput(f"{layer}: the size of its heads is unknown")
+    size = graphs.attr_int(node, "rotary_embedding_dim", 0) or whole
+    apart = source if len(sides) == 4 else _by_heads(node, source, heads)
+    turned = _turned(node, apart, size)
+    if size < whole:
+        turned = before(node, "Concat", [turned, _cut(node, apart, size, whole)], axis=-1)
+    if len(sides) == 4:
+        _become(node, "Identity", [turned])
+        return
+    rows = before(node, "Transpose", [turned], perm=[0, 2, 1, 3])
+    _become(node, "Reshape", [rows, constant(node, np.array([0, 0, -1], np.int64))])
+
+
+def _turned(node: ir.Node, source: ir.Value, size: int) -> ir.Value:
+    """The first ``size`` numbers of each head, turned; neighbors are swapped by a matrix of ones, which is exact."""
+    waves = [_of_positions(node, graphs.need(node, index)) for index in (1, 2)]
+    numbers = _cut(node, source, 0, size)
+    if not graphs.attr_int(node, "interleaved", 0):
+        halves = [_cut(node, numbers, *ends) for ends in ((0, size // 2), (size // 2, size))]
+        straight, crossed = ([before(node, "Mul", [half, wave]) for half in halves] for wave in waves)
+        parts = [
+            before(node, "Sub", [straight[0], crossed[1]]),
+            before(node, "Add", [crossed[0], straight[1]]),
+        ]
+        return before(node, "Concat", parts, axis=-1)
+    twice = constant(node, np.repeat(np.arange(size // 2), 2))
+    cosine, sine = (before(node, "Gather", [wave, twice], axis=-1) for wave in waves)
+    quarter = np.kron(np.eye(size // 2), [[0, 1], [-1, 0]]).astype(np.float32)
+    other = before(node, "MatMul", [numbers, constant(node, quarter)])
+    return before(node, "Add", [before(node, "Mul", [numbers, cosine]), before(node, "Mul", [other, sine])])
+
+
+def _of_positions(node: ir.Node, waves: ir.Value) -> ir.Value:
+    """Cosines or sines of all positions (length, size / 2) or (N, length, size / 2), for (N, heads, length, size / 2)."""
+    places = graphs.operand(node, 3)
+    rows = waves if places is None else before(node, "Gather", [waves, places], axis=0)
+    return before(node, "Unsqueeze", [rows, constant(node, np.array([1], np.int64))])
+
+
+def _cut(node: ir.Node, value: ir.Value, first: int, end: int) -> ir.Value:
+    """Numbers ``first`` to ``end`` of the last axis."""
+    return before(node, "Slice", [value, *(constant(node, np.array([n], np.int64)) for n in (first, end, -1))])
+
+
 _RULES: dict[str, Callable[[ir.Node], None]] = {
+    "RotaryEmbedding": _rotary,
     "Swish": _swish,
     "RMSNormalization": _rms_normalization,
     "GroupNormalization": _group_normalization,

@@ -20,6 +20,9 @@ KERNEL = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
 KEYS = np.random.default_rng(4).random((8, 8)) > 0.4
 KEYS[:, 0] = True
 NO_KEY = KEYS & (np.arange(8) != 2)[:, None]
+ANGLES = np.outer(np.arange(20), [1, 0.3, 0.1, 0.03, 0.01, 0.003]).astype(np.float32)
+"""Of 20 positions and up to 6 pairs."""
+PLACES = np.array([[3, 1, 4, 1, 5, 9, 2, 6]], I64)
 SHARED = np.random.default_rng(5).normal(size=(1, 1, 5, 12)).astype(np.float32)
 
 CASES: dict[str, tuple[int, list[Any], dict[str, Any]]] = {
@@ -138,6 +141,45 @@ CASES: dict[str, tuple[int, list[Any], dict[str, Any]]] = {
             node("Reshape", "b whole", "y"),
         ],
         {"lines": np.array([3, 8, 12], I64), "whole": np.array(SHAPE, I64)},
+    ),
+    "rotary embedding": (
+        23,
+        [node("RotaryEmbedding", "x c s", "y")],
+        {"c": np.cos(ANGLES[None, :8]), "s": np.sin(ANGLES[None, :8])},
+    ),
+    "rotary embedding of neighbors, of some numbers at positions": (
+        23,
+        [node("RotaryEmbedding", "x c s p", "y", interleaved=1, rotary_embedding_dim=8)],
+        {"c": np.cos(ANGLES[:, :4]), "s": np.sin(ANGLES[:, :4]), "p": PLACES},
+    ),
+    "rotary embedding of three axes": (
+        23,
+        [
+            node("Reshape", "x rows", "a"),
+            node("RotaryEmbedding", "a c s p", "b", num_heads=6, rotary_embedding_dim=4),
+            node("Reshape", "b whole", "y"),
+        ],
+        {
+            "c": np.cos(ANGLES[:, :2]),
+            "s": np.sin(ANGLES[:, :2]),
+            "p": PLACES,
+            "rows": np.array([1, 8, 36], I64),
+            "whole": np.array(SHAPE, I64),
+        },
+    ),
+    "rotary embedding of three axes, of neighbors": (
+        23,
+        [
+            node("Reshape", "x rows", "a"),
+            node("RotaryEmbedding", "a c s", "b", interleaved=1, num_heads=6),
+            node("Reshape", "b whole", "y"),
+        ],
+        {
+            "c": np.cos(ANGLES[None, :8, :3]),
+            "s": np.sin(ANGLES[None, :8, :3]),
+            "rows": np.array([1, 8, 36], I64),
+            "whole": np.array(SHAPE, I64),
+        },
     ),
     "gelu": (20, [node("Gelu", "x", "y", approximate="tanh")], {}),
     "reshape 21": (
