@@ -91,7 +91,7 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
 
 def _with_look_ups(plan: Plan) -> Plan:
     """The graph without 3-D sampling and TopK indices, which Core ML lacks; their replacements compute in float32."""
-    graph = ranks.run(sampling.run(recurrent.run(plan.graph), deep_only=True))
+    graph = ranks.run(sampling.of_clips(recurrent.run(plan.graph), cubic=True))
     if graph is plan.graph:
         return plan
     return replace(plan, graph=graph, fallback=extended(plan.fallback, plan.graph, graph))

@@ -69,7 +69,7 @@ class OpenVinoTarget:
         precision = form.precision
         if precision not in self.precisions:
             return [Skipped(f"{self.name}/{precision}", f"OpenVINO is written as {', '.join(self.precisions)}")]
-        graph = sampling.run(form.graph, deep_only=True)
+        graph = sampling.of_clips(form.graph)
         model, inputs, outputs = onnx_form(replace(form, graph=graph), options)
         stem = f"{graph.stem}_{precision}"
         path = folder / f"{stem}.openvino"

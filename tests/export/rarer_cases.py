@@ -97,6 +97,7 @@ RARER: dict[str, Case] = {
         for mode, border, corners in (
             ("linear", "zeros", 0), ("linear", "zeros", 1), ("linear", "border", 0), ("linear", "reflection", 0),
             ("linear", "reflection", 1), ("nearest", "border", 1),
+            ("cubic", "zeros", 0), ("cubic", "border", 1), ("cubic", "reflection", 0),
         )
     },
     "deformed, with a mask": after_conv(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _EXACT = 1 << 24
 """Maximum number of pixels, so that indices are exact in float32."""
+_CUBIC = {"cubic", "bicubic"}
+_KEYS = ((-0.75, 1.5, -0.75, 0.0), (1.25, -2.25, 0.0, 1.0), (-1.25, 1.5, 0.75, 0.0), (0.75, -0.75, 0.0, 0.0))
+"""Polynomials in the distance from the pixel at 0, of degree 3 to 0: the weights of the pixels at -1, 0, 1 and 2."""
 _KNOWN: dict[str, Callable[..., Array]] = {
     "Abs": np.abs,
     "Add": np.add,
@@ -33,14 +36,24 @@ _KNOWN: dict[str, Callable[..., Array]] = {
 }
 
 
-def run(graph: Graph, *, deep_only: bool = False) -> Graph:
-    """Replace GridSample by gathers; ``deep_only``: only if it samples three spatial axes."""
-    return _of_those(graph, lambda node: not deep_only or _axes(node) == 3)
+def run(graph: Graph) -> Graph:
+    """Replace GridSample by gathers."""
+    return _of_those(graph, lambda _: True)
+
+
+def of_clips(graph: Graph, *, cubic: bool = False) -> Graph:
+    """Replace GridSample of three spatial axes, and with ``cubic`` the cubic ones, by gathers."""
+    return _of_those(graph, lambda node: _axes(node) == 3 or (cubic and _is_cubic(node)))
 
 
 def of_batches(graph: Graph) -> Graph:
-    """Replace GridSample of batches by gathers."""
-    return _of_those(graph, lambda node: (fixed(graphs.need(node, 0)) or (1,))[0] != 1)
+    """Replace GridSample of batches, and cubic ones of reflected pictures, by gathers."""
+
+    def chosen(node: ir.Node) -> bool:
+        reflects = graphs.attr_str(node, "padding_mode", "zeros") == "reflection"
+        return (fixed(graphs.need(node, 0)) or (1,))[0] != 1 or (reflects and _is_cubic(node))
+
+    return _of_those(graph, chosen)
 
 
 def _of_those(graph: Graph, chosen: Callable[[ir.Node], bool]) -> Graph:
@@ -55,8 +68,11 @@ def without_reflection(graph: Graph) -> Graph:
 
 
 def _inside(node: ir.Node) -> ir.Value | None:
-    """Reflection is about -1 and 1, whether these are centers or edges of the outermost pixels."""
-    if graphs.attr_str(node, "padding_mode", "zeros") != "reflection":
+    """Reflection is about -1 and 1, whether these are centers or edges of the outermost pixels.
+
+    Not of cubic sampling, which reflects the pixels around a point instead of the point.
+    """
+    if graphs.attr_str(node, "padding_mode", "zeros") != "reflection" or _is_cubic(node):
         return None
     points = _reflected(node, graphs.need(node, 1), -1.0, 1.0)
     attributes = {name: attribute.value for name, attribute in node.attributes.items()} | {"padding_mode": "border"}
@@ -67,11 +83,16 @@ def _axes(node: ir.Node) -> int:
     return len(graphs.need(node, 1).shape or ()) - 2
 
 
+def _is_cubic(node: ir.Node) -> bool:
+    return graphs.attr_str(node, "mode", "linear") in _CUBIC
+
+
 def _looked_up(node: ir.Node) -> ir.Value | None:
     source, grid = graphs.need(node, 0), graphs.need(node, 1)
     shape, places = fixed(source), fixed(grid)
     mode = graphs.attr_str(node, "mode", "linear")
-    if shape is None or places is None or shape[0] != places[0] or mode not in {"linear", "bilinear", "nearest"}:
+    known = {"linear", "bilinear", "nearest"} | (_CUBIC if _axes(node) == 2 else set())
+    if shape is None or places is None or shape[0] != places[0] or mode not in known:
         return None
     if shape[0] * math.prod(shape[2:]) > _EXACT:
         return None
@@ -80,6 +101,8 @@ def _looked_up(node: ir.Node) -> ir.Value | None:
     if mode == "nearest":
         rounded = [_op(node, "Round", point) for point in points]
         found = _weighted(node, table, rounded, None, shape)
+    elif mode in _CUBIC:
+        found = _sixteen(node, table, points, shape)
     else:
         found = _corners(node, table, points, shape)
     count = math.prod(places[1:-1])
@@ -130,7 +153,12 @@ def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: in
     corners = bool(graphs.attr_int(node, "align_corners", 0))
     half = (length - 1) / 2
     point = _op(node, "Add", _op(node, "Mul", unit, half if corners else length / 2), half)
-    border = graphs.attr_str(node, "padding_mode", "zeros")
+    return point if _is_cubic(node) else _bordered(node, point, length)
+
+
+def _bordered(node: ir.Node, point: ir.Value, length: int) -> ir.Value:
+    """Coordinates that the border moves into the picture."""
+    border, corners = graphs.attr_str(node, "padding_mode", "zeros"), graphs.attr_int(node, "align_corners", 0)
     if border == "reflection":
         point = _reflected(node, point, *((0.0, length - 1.0) if corners else (-0.5, length - 0.5)))
     return point if border == "zeros" else _clip(node, point, 0.0, length - 1.0)
@@ -162,6 +190,31 @@ def _corners(node: ir.Node, table: ir.Value, points: list[ir.Value], shape: tupl
         total = found if total is None else _op(node, "Add", total, found)
     assert total is not None
     return total
+
+
+def _sixteen(node: ir.Node, table: ir.Value, points: list[ir.Value], shape: tuple[int, ...]) -> ir.Value:
+    """Weighted sum of the 4x4 pixels around each point, each of which the border moves into the picture."""
+    taps = []
+    for point, length in zip(points, shape[2:], strict=True):
+        low = _op(node, "Floor", point)
+        beside = [_bordered(node, _op(node, "Add", low, float(k)), length) for k in (-1, 0, 1, 2)]
+        shares = _shares(node, _op(node, "Sub", point, low))
+        taps.append(list(zip([_op(node, "Round", at) for at in beside], shares, strict=True)))
+    total: ir.Value | None = None
+    for (row, tall), (column, wide) in itertools.product(*taps):
+        found = _weighted(node, table, [row, column], _op(node, "Mul", tall, wide), shape)
+        total = found if total is None else _op(node, "Add", total, found)
+    assert total is not None
+    return total
+
+
+def _shares(node: ir.Node, near: ir.Value) -> list[ir.Value]:
+    """Weights of the pixels at -1, 0, 1 and 2 for a point between 0 and 1: Keys, alpha -0.75."""
+    found = []
+    for cube, square, single, none in _KEYS:
+        part = _op(node, "Mul", _op(node, "Add", _op(node, "Mul", near, cube), square), near)
+        found.append(_op(node, "Add", _op(node, "Mul", _op(node, "Add", part, single), near), none))
+    return found
 
 
 def _weighted(
