@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FLOATS = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
+WHOLE = frozenset({ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL})
 _PIXELS = frozenset({ir.DataType.UINT8})
 _WITHIN = 0.498
 """Offset that makes rounding equivalent to truncation: slightly less than 0.5, to avoid ties."""
@@ -47,6 +48,43 @@ def in_float32(model: ir.Model, name: str) -> ir.Model:
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         _widen_attributes(node)
     return model
+
+
+def open_inputs(body: ir.Graph) -> None:
+    """Make integer and Boolean inputs float32, rounded to whole numbers, and single numbers vectors, in place.
+
+    Targets take float32 alone, for a diffusion step, a class, a flag; some of them need an axis.
+    """
+    for value in tuple(body.inputs):
+        single = value.shape is not None and not len(value.shape)
+        if value.dtype not in WHOLE and not single:
+            continue
+        uses, first, dtype = tuple(value.uses()), body[0], value.dtype
+        value.type = ir.TensorType(ir.DataType.FLOAT if dtype in WHOLE else dtype or ir.DataType.FLOAT)
+        taken = value
+        if single:
+            value.shape = ir.Shape([1])
+            taken = before(first, "Reshape", [value, constant(first, np.array([], np.int64))])
+            taken.type, taken.shape = value.type, ir.Shape([])
+        if dtype in WHOLE:
+            taken = _whole(first, taken, dtype)
+        for use in uses:
+            use.node.replace_input_with(use.idx, taken)
+        for place, result in enumerate(tuple(body.outputs)):
+            if result is value:
+                body.outputs[place] = taken
+
+
+def _whole(first: ir.Node, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+    """The nearest number of another type, for which some targets have comparisons only."""
+    if dtype == ir.DataType.BOOL:
+        made = before(first, "Greater", [value, constant(first, np.array(0.5, np.float32))])
+    else:
+        rounded = before(first, "Round", [value])
+        rounded.type, rounded.shape = value.type, value.shape
+        made = before(first, "Cast", [rounded], to=int(dtype))
+    made.type, made.shape = ir.TensorType(dtype), value.shape
+    return made
 
 
 def _moves(node: ir.Node) -> bool:

@@ -211,7 +211,7 @@ def _turned(node: ir.Node, source: ir.Value, size: int) -> ir.Value:
 
 
 def _of_positions(node: ir.Node, waves: ir.Value) -> ir.Value:
-    """Cosines or sines of all positions (length, size / 2) or (N, length, size / 2), for (N, heads, length, size / 2)."""
+    """Cosines or sines of positions, (length, size / 2) or (N, length, size / 2), for (N, heads, length, size / 2)."""
     places = graphs.operand(node, 3)
     rows = waves if places is None else before(node, "Gather", [waves, places], axis=0)
     return before(node, "Unsqueeze", [rows, constant(node, np.array([1], np.int64))])

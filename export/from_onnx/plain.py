@@ -35,19 +35,12 @@ COLORS, MOST_CHANNELS = 4, 16
 
 _CLIP, _MOST_STACKED = 5, 256
 """Rank of a stack of frames, and its maximum total number of channels."""
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = frozenset({"state"})
 """Names that are reserved in Core ML Tools."""
-_READ = frozenset(
-    {
-        onnx.TensorProto.FLOAT,
-        onnx.TensorProto.FLOAT16,
-        onnx.TensorProto.DOUBLE,
-        onnx.TensorProto.UINT8,
-        onnx.TensorProto.INT8,
-    }
-)
-_INDICES = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL})
+_READ = frozenset(onnx.TensorProto.DataType.Value(word) for word in ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8"))
+WHOLE = ("int32", "int64", "bool")
+"""Dtypes of what counts or chooses; inputs of them become float32."""
+_INDICES = frozenset(onnx.TensorProto.DataType.Value(word.upper()) for word in WHOLE)
 
 
 @dataclass(frozen=True)
@@ -113,11 +106,10 @@ def _plain(given: Given, *, requantize: bool) -> Plain:
     outputs = _ends(given.model.graph.output, given, {end.name for end in inputs})
     if not inputs:
         raise BadInput(f"{given.path}: it has no inputs")
-    ends = (*inputs, *outputs)
     if any(node.op_type in quantized.OPERATORS for node in given.model.graph.node):
         return _of_quantized(given, inputs, outputs, requantize=requantize)
-    changed = _changes(given, ends)
-    if not changed and all(end.name == end.given for end in ends):
+    changed = _changes(given, inputs, outputs)
+    if not changed and all(end.name == end.given for end in (*inputs, *outputs)):
         return Plain(given, given.model, inputs, outputs)
     model = ir.from_proto(given.model)
     common.RemoveInitializersFromInputsPass()(model)
@@ -126,7 +118,8 @@ def _plain(given: Given, *, requantize: bool) -> Plain:
 
 
 def _finished(model: ir.Model, inputs: Sequence[End], outputs: Sequence[End]) -> onnx.ModelProto:
-    """Give inputs and outputs plain names and axis orders."""
+    """Give inputs and outputs plain names and axis orders, and inputs float32 and an axis."""
+    formats.open_inputs(model.graph)
     _rename(model.graph, (*inputs, *outputs))
     for end in (*inputs, *outputs):
         if end.layout == "NHWC":
@@ -157,7 +150,7 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
 
 
 def plain_name(name: str, taken: Collection[str]) -> str:
-    """A tensor name that every target accepts: letters, digits and underscores, not ``taken`` or reserved."""
+    """A name that every target accepts: letters, digits and underscores, not ``taken`` or reserved."""
     word = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "tensor"
     word = word if word[0].isascii() and word[0].isalpha() and word not in _RESERVED else f"t_{word}"
     number, unique = 2, word
@@ -166,11 +159,16 @@ def plain_name(name: str, taken: Collection[str]) -> str:
     return unique
 
 
-def _changes(given: Given, ends: Sequence[End]) -> tuple[str, ...]:
-    kinds = sorted({end.dtype for end in ends} - {"float32", "int32", "int64", "bool"})
+def _changes(given: Given, inputs: Sequence[End], outputs: Sequence[End]) -> tuple[str, ...]:
+    ends = (*inputs, *outputs)
+    kinds = sorted({end.dtype for end in ends} - {"float32", *WHOLE})
     found = [f"{' and '.join(kinds)} at its ends are float32"] if kinds else []
     if any(t.data_type in _WIDE for t in given.model.graph.initializer) or "float16" in kinds:
         found.append("it computes in float32")
+    whole = [end.name for end in inputs if end.dtype in WHOLE]
+    found += [f"{' and '.join(whole)}: float32, rounded to whole numbers"] if whole else []
+    lone = [value.name for value in given.model.graph.input if not value.type.tensor_type.shape.dim]
+    found += [f"{' and '.join(lone)}: one number on an axis"] if lone else []
     found += ["its pictures are NCHW"] if any(end.layout == "NHWC" for end in ends) else []
     found += ["frames are concatenated as channels of one picture"] if any(end.frames for end in ends) else []
     return tuple(dict.fromkeys(found))
@@ -206,7 +204,7 @@ def _end(value: onnx.ValueInfoProto, given: Given, taken: Collection[str], role:
     ordered = (shape[0], shape[3], *shape[1:3]) if layout == "NHWC" else shape
     dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     word = value.name if any(c.isalpha() for c in value.name) else f"{role}_{value.name}"
-    single = _single(ordered, value.name, given)
+    single = _single(ordered, value.name, given) or ((1,) if role == "input" else ())
     frames = _frames(single) if dtype == "float32" else ()
     if frames:
         single = (1, frames[1] * frames[2], *frames[3:])

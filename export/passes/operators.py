@@ -1,7 +1,8 @@
 """Replace operators that have equivalents by the form for which targets have rules.
 
 Given: Split, Gemm, Squeeze, Unsqueeze, Flatten, Reciprocal, HardSigmoid, BatchNormalization, ReduceL2, Tile, Dropout,
-reductions that drop their axes, integer powers, divisions by constants, minima and maxima with a scalar. Result: Slice;
+reductions that drop their axes or name axes of one place, integer powers, divisions by constants, minima and maxima
+with a scalar. Result: Slice;
 MatMul and Add; Reshape; Div; Clip between Add and Mul; a depthwise 1x1 Conv; Sqrt of ReduceSum; Expand; reductions that
 keep their axes (over height and width: GlobalAveragePool, GlobalMaxPool); Mul; Clip. Operators without an equivalent,
 or whose equivalent needs sizes that are dynamic, stay.
@@ -108,6 +109,7 @@ def _reduction(node: ir.Node) -> ir.Value | None:
     if (given is None or not given.size) and graphs.attr_int(node, "noop_with_empty_axes", 0):
         return source
     axes = nonnegative([int(n) for n in given], count) if given is not None and given.size else list(range(count))
+    axes = [axis for axis in axes if (sizes(source) or {axis: 0})[axis] != 1] or axes  # such as the batch's
     kept = graphs.attr_int(node, "keepdims", 1)
     pooled = node.op_type in _GLOBAL and count == 4 and axes == [2, 3]
     if kept and not pooled and given is not None and given.tolist() == axes:

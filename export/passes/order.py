@@ -29,6 +29,7 @@ _SIZE = Size(24, 24)
 PASSES: tuple[str, ...] = (
     "sizes",  # first: it fixes sizes that shape inference, which runs after the next pass, computes differently
     "fold",  # before the others: later passes match operators and constants, not computations of constants
+    "resizes",  # after folding, for constants; before all passes that read factors and sizes
     "normalization",  # after folding: it changes the constants of the first convolutions
     "plain.picks",  # before reshapes are merged: it creates some
     "plain.rarer",  # before places: it creates an operator for it

@@ -162,14 +162,14 @@ def _probe_size(found: measure.Sizes | None) -> Size:
 def _input(spec: TensorSpec, picture: TensorSpec | None) -> TensorSpec:
     kind, color = _kind(spec.shape, spec.dtype)
     if picture is None:
-        return replace(spec, kind=kind, value_range=ranges.UNIT if len(spec.shape) == feeds.CLIP else None)
+        return replace(spec, kind=kind, value_range=ranges.UNIT if len(spec.shape) == feeds.CLIP else spec.value_range)
     if spec is picture:
         return replace(spec, kind="picture", color=COLORS.get(spec.channels or 0, "RAW"), value_range=ranges.UNIT)
     if kind == "picture" and (spec.shape[2:] != picture.shape[2:] or spec.channels != picture.channels):
         kind = "map"
     if kind == "picture":
         return replace(spec, color=color, value_range=ranges.UNIT)
-    return replace(spec, kind=kind, value_range=None)
+    return replace(spec, kind=kind)
 
 
 def _growth(

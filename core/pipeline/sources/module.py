@@ -19,7 +19,7 @@ from clearport.export.deviations import arguments
 from clearport.export.from_onnx.plain import plain_name
 from clearport.graph import feeds, shapes
 from clearport.models import modes, normalized, pt2
-from clearport.pipeline.sources import measure
+from clearport.pipeline.sources import measure, ranges
 from clearport.pipeline.sources.foreign import Description, cost_of, described, fixed_size
 from clearport.pipeline.sources.program import Program
 from clearport.pipeline.sources.source import About, Traits
@@ -109,6 +109,7 @@ def module_source(given: Any, name: str, size: Size | None, origin: str, contrac
     module, examples = _parts(given, name)
     _check_module(module, name)
     inputs = _inputs(module, examples, name, size)
+    module = _opened(module, examples)
     run = partial(_run, module, [spec.name for spec in inputs], name)
     candidate = measure.Candidate(name, inputs, run)
     probe = fixed_size(inputs)
@@ -132,6 +133,30 @@ def _parts(given: Any, name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return module, examples
 
 
+class _Opened(nn.Module):
+    """A network whose inputs are float32 and have an axis, which targets need: whole numbers are rounded to."""
+
+    def __init__(self, inner: nn.Module, kinds: Sequence[tuple[torch.dtype, bool]]) -> None:
+        super().__init__()
+        self.inner, self.kinds = inner, tuple(kinds)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.inner(*(_as_given(value, *kind) for value, kind in zip(inputs, self.kinds, strict=True)))
+
+
+def _as_given(value: torch.Tensor, dtype: torch.dtype, single: bool) -> torch.Tensor:
+    value = value.reshape(()) if single else value
+    if dtype.is_floating_point:
+        return value
+    return value > 0.5 if dtype == torch.bool else value.round().to(dtype)
+
+
+def _opened(module: nn.Module, examples: Sequence[torch.Tensor]) -> nn.Module:
+    if all(value.is_floating_point() and value.ndim for value in examples):
+        return module
+    return _Opened(module, [(value.dtype, not value.ndim) for value in examples]).train(module.training)
+
+
 def _check_module(module: nn.Module, name: str) -> None:
     modes.check_eval(module, name)
     for key, value in (*module.named_parameters(), *module.named_buffers()):
@@ -151,7 +176,9 @@ def _inputs(
     if examples:
         if len(examples) != len(words):
             raise BadInput(f"{name}: {len(examples)} example inputs, but its forward accepts {len(words)}")
-        return tuple(_spec(word, tuple(value.shape), value.dtype) for word, value in zip(words, examples, strict=True))
+        return tuple(
+            _spec(word, tuple(value.shape) or (1,), value.dtype) for word, value in zip(words, examples, strict=True)
+        )
     if len(words) != 1:
         raise BadInput(
             f"{name}: its forward accepts {len(words)} inputs ({', '.join(words)}): give example tensors for "
@@ -198,8 +225,8 @@ def _arguments(module: nn.Module, wanted: int) -> list[str]:
 
 
 def _spec(name: str, shape: tuple[int, ...], dtype: torch.dtype) -> TensorSpec:
-    kind = "float32" if dtype.is_floating_point else "int64"
-    return TensorSpec(name, shape, dtype=kind, value_range=None, kind="picture" if len(shape) == 4 else "vector")
+    span = None if dtype.is_floating_point else ranges.UNIT
+    return TensorSpec(name, shape, value_range=span, kind="picture" if len(shape) == 4 else "vector")
 
 
 def _run(module: nn.Module, names: Sequence[str], title: str, given: Mapping[str, Array]) -> dict[str, Array]:

@@ -17,7 +17,7 @@ from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
 from clearport.errors import BadInput, CheckFailed, RuntimeFailure
 from clearport.export.from_onnx.graph import check_sizes, graph_of
-from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
+from clearport.export.from_onnx.plain import WHOLE, Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
@@ -199,13 +199,12 @@ def _probe_graph(found: Plain, name: str, inputs: Sequence[TensorSpec], outputs:
 
 
 def _specs(ends: Sequence[End]) -> list[TensorSpec]:
-    """The declared inputs and outputs of a file; dynamic sides of pictures become H and W, whatever their names."""
+    """The declared inputs of a file; dynamic sides of pictures become H and W, whatever their names."""
     found = []
     for end in ends:
         places = {2: "H", 3: "W"} if len(end.shape) == 4 else {}
         shape = tuple(n if isinstance(n, int) else places.get(axis, 1) for axis, n in enumerate(end.shape))
-        dtype = end.dtype if end.dtype in {"int32", "int64", "bool"} else "float32"
-        found.append(TensorSpec(end.name, shape, dtype=dtype, value_range=None))
+        found.append(TensorSpec(end.name, shape, value_range=ranges.UNIT if end.dtype in WHOLE else None))
     return found
 
 

@@ -1,9 +1,9 @@
 """Decompose operators of older and rarer networks into ones that every target supports.
 
-Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, float Mod, IsNaN, IsInf, Col2Im, Gemm
-of two computed matrices, MatMul with a vector.
+Given: LRN, LpPool, GlobalLpPool, MeanVarianceNormalization, Hardmax, ReduceProd, float Mod, IsNaN, IsInf, Col2Im,
+AffineGrid and CenterCropPad of a fixed size, Gemm of two computed matrices, MatMul with a vector.
 Result: sums by convolutions with constant kernels, products, comparisons; DepthToSpace of non-overlapping patches;
-MatMul of matrices. Operators with an operator record stay.
+MatMul of matrices; Slice and Pad. Operators with an operator record stay.
 """
 
 from __future__ import annotations
@@ -234,7 +234,39 @@ def _matrix_product(node: ir.Node) -> ir.Value | None:
     return reshaped(node, made, after)
 
 
+def _places(node: ir.Node) -> ir.Value | None:
+    """AffineGrid: the middles of the pixels, or with aligned corners their places from -1 to 1, by the matrix."""
+    matrix, after = graphs.need(node, 0), fixed(node.outputs[0])
+    if after is None:
+        return None
+    corners = graphs.attr_int(node, "align_corners", 0)
+    sides = [np.linspace(-1, 1, n) if corners and n > 1 else (2 * np.arange(n) + 1) / n - 1 for n in after[1:-1]]
+    spread = np.meshgrid(*sides, indexing="ij")[::-1]  # x first
+    points = np.stack([*spread, np.ones(after[1:-1])], -1).reshape(-1, len(sides) + 1)
+    turned = insert(node, "Transpose", [matrix], (after[0], len(sides) + 1, len(sides)), {"perm": [0, 2, 1]})
+    flat = insert(node, "MatMul", [constant(node, "points", points), turned], (after[0], len(points), len(sides)))
+    return reshaped(node, flat, after)
+
+
+def _centered(node: ir.Node) -> ir.Value | None:
+    """CenterCropPad: a Slice of longer axes and a Pad of shorter ones; the odd pixel is at the end."""
+    value, before, after = graphs.need(node, 0), fixed(graphs.need(node, 0)), fixed(node.outputs[0])
+    if before is None or after is None:
+        return None
+    for axis, (old, new) in enumerate(zip(before, after, strict=True)):
+        first = (old - new) // 2
+        cut = value if old <= new else picked(node, value, axis, range(first, first + new))
+        if cut is None:
+            return None
+        value = cut
+    ends = [[(new - old) // 2, new - old - (new - old) // 2] for old, new in zip(before, after, strict=True)]
+    amounts = [max(0, pair[side]) for side in (0, 1) for pair in ends]
+    return insert(node, "Pad", [value, constant(node, "pads", amounts)], after) if any(amounts) else value
+
+
 _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
+    "AffineGrid": _places,
+    "CenterCropPad": _centered,
     "Col2Im": _folded,
     "GlobalLpPool": _pooled_whole,
     "Hardmax": _hardmax,

@@ -1,6 +1,6 @@
 """Decompose resizing modes that few targets support into convolutions and matrix products.
 
-Given: Resize at a fixed size, cubic or with antialias.
+Given: Resize at a fixed size, cubic, with antialias, or linear with symmetric half pixels.
 Result: for integer factors and few channels, edge padding, a Conv that computes all sub-pixels, and DepthToSpace, which
 also have int8 kernels; else two products with interpolation matrices for rows and columns. The weights are ONNX
 Runtime's.
@@ -67,7 +67,8 @@ def _picked_out(node: ir.Node) -> ir.Value | None:
 def _resize(node: ir.Node) -> ir.Value | None:
     shape, after = fixed(graphs.need(node, 0)), fixed(node.outputs[0])
     mode = graphs.attr_str(node, "mode", "nearest")
-    rare = mode == "cubic" or (mode == "linear" and graphs.attr_int(node, "antialias", 0))
+    symmetric = graphs.attr_str(node, "coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric"
+    rare = mode == "cubic" or (mode == "linear" and (graphs.attr_int(node, "antialias", 0) or symmetric))
     if shape is None or after is None or not rare or not resampling.known(node):
         return None
     rows, columns = (resampling.weights(node, axis, shape[axis]) for axis in (2, 3))

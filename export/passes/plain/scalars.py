@@ -1,7 +1,8 @@
 """Give computed scalars an axis of size 1, since ncnn and Core ML have no rank-0 tensors.
 
-Given: rank-0 tensors, as in ``weights[0] * table``. Result: tensors of shape (1,), which broadcast alike. Rank-0
-outputs of the graph, and integer arithmetic, stay.
+Given: rank-0 tensors, as in ``weights[0] * table``, or a single number of the inputs. Result: tensors of shape (1,),
+which broadcast alike; a look-up of one index is one of a list. Rank-0 outputs of the graph, and integer arithmetic that
+starts from sizes, stay.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from clearport.export.passes.rewriting import each_float, fixed, insert, reshaped
+from clearport.export.passes.rewriting import each_float, fixed, insert, reshaped, substitute
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _REDUCED = (
 _ELEMENTWISE = frozenset(
     (
         *("Abs", "Add", "Ceil", "Clip", "Cos", "Div", "Erf", "Exp", "Floor", "LeakyRelu", "Log", "Max", "Min", "Mul"),
+        *("And", "Cast", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mod", "Not", "Or", "Where"),
         *("Neg", "Pow", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sqrt", "Sub", "Tanh"),
     )
 )
@@ -40,8 +42,28 @@ def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
     if not any(_is_bare(node.outputs[0]) for node in graph.model.graph):
         return graph
-    lined = each_float(graph, dict.fromkeys((*_SHAPED, *_REDUCED), _lined))
-    return each_float(lined, dict.fromkeys((*_ELEMENTWISE, "Unsqueeze"), _follow))
+    listed = each_float(graph, {"Gather": _looked_up})
+    lined = each_float(listed, dict.fromkeys((*_SHAPED, *_REDUCED), _lined))
+    if lined is listed:
+        return lined
+    result = graphs.clone(lined)
+    for node in tuple(result.model.graph):
+        if node.op_type in _ELEMENTWISE:
+            _follow(node)
+        elif node.op_type == "Unsqueeze":
+            _spread(node)
+    return result
+
+
+def _looked_up(node: ir.Node) -> ir.Value | None:
+    index, after = graphs.need(node, 1), fixed(node.outputs[0])
+    if graphs.constant(index) is not None or fixed(index) != () or after is None:
+        return None
+    axis = graphs.attr_int(node, "axis", 0) % (len(after) + 1)
+    rows = reshaped(node, index, (1,))
+    rows.type = index.type
+    found = insert(node, "Gather", [graphs.need(node, 0), rows], (*after[:axis], 1, *after[axis:]), {"axis": axis})
+    return reshaped(node, found, after)
 
 
 def _is_bare(value: ir.Value) -> bool:
@@ -79,13 +101,15 @@ def _settings(node: ir.Node) -> dict[str, object]:
     return {name: attribute.value for name, attribute in node.attributes.items()}
 
 
-def _follow(node: ir.Node) -> ir.Value | None:
+def _follow(node: ir.Node) -> None:
     """Propagate the axis to values computed from such scalars."""
     result = node.outputs[0]
     lines = any(value is not None and fixed(value) == (1,) for value in node.inputs)
-    if node.op_type == "Unsqueeze":
-        shape = fixed(result)
-        return reshaped(node, graphs.need(node, 0), shape) if shape and fixed(graphs.need(node, 0)) == (1,) else None
-    if _is_bare(result) and lines:
+    if lines and fixed(result) == () and not result.is_graph_output():
         result.shape = ir.Shape([1])
-    return None
+
+
+def _spread(node: ir.Node) -> None:
+    shape = fixed(node.outputs[0])
+    if shape and fixed(graphs.need(node, 0)) == (1,):
+        substitute(node, reshaped(node, graphs.need(node, 0), shape))

@@ -67,6 +67,34 @@ def test_an_output_of_which_nothing_is_said_is_as_inference_finds_it(tmp_path: P
     assert plain(read(tmp_path / "given.onnx")).outputs[0].shape == (1, 3, 4, 6)
 
 
+@pytest.mark.parametrize("kind", ["INT64", "INT32", "BOOL"])
+@pytest.mark.parametrize("shape", [[1], []])
+def test_whole_numbers_are_taken_as_float32(kind: str, shape: list[int], tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", "step", "i", to=onnx.TensorProto.INT64),
+        node("Gather", "table i", "e"),
+        node("Reshape", "e n", "f"),
+        node("Mul", "x f", "y"),
+    ]
+    table = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
+    made = model(nodes, 17, {"table": table, "n": np.array([1, 3, 1, 1])})
+    step = onnx.helper.make_tensor_value_info("step", onnx.TensorProto.DataType.Value(kind), shape)
+    made.graph.input.append(step)
+    found = plain(given(made, tmp_path))
+    lone = () if shape else ("step: one number on an axis",)
+    assert found.changed == ("step: float32, rounded to whole numbers", *lone)
+    specs = [TensorSpec("x", (1, 3, 8, 12)), TensorSpec("step", (1,), value_range=(0, 1))]
+    graph = graph_of(found, "given", specs, [TensorSpec("y", (1, 3, 8, 12))], 1)
+    assert all(value.shape is None or len(value.shape) for each in graph.model.graph for value in each.outputs)
+    for number in (0, 1):
+        typed = np.full(shape, number, onnx.helper.tensor_dtype_to_np_dtype(step.type.tensor_type.elem_type))
+        (wanted,) = run(made.SerializeToString(), {"x": noise(), "step": typed})
+        for taken in (number, number + 0.3):
+            feeds = {"x": noise(), "step": np.float32([taken])}
+            np.testing.assert_array_equal(run(found.to_bytes(), feeds)[0], wanted)
+            np.testing.assert_allclose(graphs.session(graph.model).run(None, feeds)[0], wanted, atol=1e-6)
+
+
 def test_nhwc_ends_become_nchw(tmp_path: Path) -> None:
     nodes = [
         node("Transpose", "x", "a", perm=[0, 3, 1, 2]),

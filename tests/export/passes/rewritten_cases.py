@@ -100,6 +100,18 @@ def _patches(size: tuple[int, int], **attributes: object) -> Case:
     return after_conv(("Reshape", "x flat", "p", {}), one("Col2Im", "p size block", **attributes), constants=held)
 
 
+def _turned_by_itself(corners: int) -> Case:
+    """Features at places that six of their means say."""
+    nodes = [
+        ("ReduceMean", "x a", "m", {}), ("Slice", "m z six c", "s", {}), ("Reshape", "s t", "matrix", {}),
+        ("AffineGrid", "matrix n", "g", {"align_corners": corners}), one("GridSample", "x g", align_corners=corners),
+    ]  # fmt: skip
+    return after_conv(
+        *nodes,
+        constants={"a": i64(2, 3), "z": i64(0), "six": i64(6), "c": i64(1), "t": i64(1, 2, 3), "n": i64(1, 8, 9, 11)},
+    )
+
+
 RARER: dict[str, Case] = {
     "Col2Im side by side": _patches((20, 24), strides=[2, 2]),
     "Col2Im overlapping": _patches((11, 13)),
@@ -115,6 +127,31 @@ RARER: dict[str, Case] = {
     "LpPool 2": after_conv(one("LpPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0], ceil_mode=1)),
     "LpPool 3": after_conv(one("LpPool", kernel_shape=[2, 2], p=3, auto_pad="SAME_UPPER")),
     "GlobalLpPool": after_conv(one("GlobalLpPool", p=1)),
+    "AffineGrid, corners": _turned_by_itself(1),
+    "AffineGrid, middles": _turned_by_itself(0),
+    "CenterCropPad": after_conv(one("CenterCropPad", "x n", axes=[2, 3]), constants={"n": i64(7, 15)}),
+    "Resize of named axes": after_conv(
+        one("Resize", "x   n", mode="linear", antialias=1, axes=[3, 2]), constants={"n": i64(7, 5)}
+    ),
+    "Resize of named axes by factors": after_conv(
+        one("Resize", "x  s", mode="linear", axes=[-1]), constants={"s": f32(1.5)}
+    ),
+    "Resize that keeps the ratio": after_conv(
+        one("Resize", "x   n", mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger"),
+        constants={"n": i64(20, 30)},
+    ),
+    "Resize that keeps the ratio of rounded sides": after_conv(
+        one(
+            "Resize", "x   n", mode="nearest", axes=[2, 3], keep_aspect_ratio_policy="not_smaller",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        ),
+        constants={"n": i64(15, 17)},
+    ),
+    "Resize, symmetric": after_conv(
+        one("Resize", "x  s", mode="linear", coordinate_transformation_mode="half_pixel_symmetric"),
+        constants={"s": f32(1, 1, 0.75, 0.7)},
+    ),
+    "ReduceMean of the batch too": after_conv(one("ReduceMean", "x a", keepdims=1), constants={"a": i64(0, 2)}),
     "MeanVarianceNormalization": after_conv(one("MeanVarianceNormalization", axes=[0, 2, 3])),
     "Hardmax": after_conv(("Relu", "x", "r", {}), one("Hardmax", "r", axis=1)),
     "ReduceProd": after_conv(one("ReduceProd", "x a", keepdims=0), constants={"a": i64(-3)}),

@@ -59,7 +59,9 @@ PLAIN = frozenset(
 """What targets know."""
 
 CHOICES = {name: frozenset({"ArgMax", "Cast", "TopK"}) for name in PLACES} | {
-    name: frozenset({"ArgMax", "Cast", "Cos", "Equal", "Floor", "Greater", "Not", "Pow", "Sign", "Sin", "Where"})
+    name: frozenset(
+        {"ArgMax", "Cast", "Cos", "Equal", "Floor", "Greater", "GridSample", "Not", "Pow", "Sign", "Sin", "Where"}
+    )
     for name in RARER
 }
 """What writes the places of some cases, and what functions are made of."""

@@ -43,6 +43,13 @@ class Pair(nn.Module):
     def forward(self, one, other, strength=1.0):
         return one + other
 
+class Stepped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(2, 3)
+    def forward(self, image, step, whether):
+        return image * self.table(step)[:, :, None, None] + whether.float()
+
 class Halves(nn.Module):
     def __init__(self):
         super().__init__()
@@ -63,6 +70,7 @@ number = 7
 net = Net().eval()
 pair = (Pair(), (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)))
 frames = (nn.ReLU().eval(), (torch.rand(1, 2, 3, 16, 24),))
+stepped = (Stepped().eval(), (torch.rand(1, 3, 16, 16), torch.tensor([1]), torch.tensor(True)))
 style = (nn.Linear(8, 4).eval(), (torch.rand(1, 8),))
 """
 
@@ -120,6 +128,15 @@ def test_a_module_from_python(code: Path) -> None:
     found = source_of(request(nn.Conv2d(3, 12, 5, padding=2).eval(), size=Size(32, 32)))
     assert found.traits.halo == 2
     assert found.traits.outputs[0].kind == "map"
+
+
+def test_whole_numbers_and_truths_are_inputs(code: Path) -> None:
+    found = source_of(request(f"{code}:stepped", size=Size(16, 16)))
+    step, whether = found.traits.inputs[1:]
+    assert (step.dtype, step.kind, step.value_range) == ("float32", "scalar", (0.0, 1.0))
+    graph = found.graph(Size(16, 16), lambda *_: None)  # which it compares with PyTorch
+    assert [(spec.shape, spec.dtype) for spec in graph.inputs[1:]] == [((1,), "float32")] * 2
+    assert whether.kind == "scalar"
 
 
 WRONG = [
