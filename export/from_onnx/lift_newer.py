@@ -198,7 +198,7 @@ def _turned(node: ir.Node, source: ir.Value, size: int) -> ir.Value:
     if not graphs.attr_int(node, "interleaved", 0):
         halves = [_cut(node, numbers, *ends) for ends in ((0, size // 2), (size // 2, size))]
         straight, crossed = ([before(node, "Mul", [half, wave]) for half in halves] for wave in waves)
-        parts = [
+        parts: list[ir.Value | None] = [
             before(node, "Sub", [straight[0], crossed[1]]),
             before(node, "Add", [crossed[0], straight[1]]),
         ]

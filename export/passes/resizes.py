@@ -66,7 +66,7 @@ def _write_out(node: ir.Node) -> None:
             node.replace_input_with(index, _of_all(node, value, axes, rank, of_sizes=index == _SIZES))
     region = graphs.constant(graphs.operand(node, _ROI))
     if region is not None and region.size == 2 * len(axes):
-        both = np.repeat(np.float32([0, 1]), rank)
+        both = np.repeat(np.array([0, 1], np.float32), rank)
         both[[*axes, *(rank + axis for axis in axes)]] = region
         node.replace_input_with(_ROI, constant(node, "roi", both))
 
