@@ -111,12 +111,12 @@ def test_run_takes_every_kind_of_picture(exported: Bundle, tmp_path: Path, mode:
 def test_run_says_what_became_of_colors_and_transparency(exported: Bundle, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (24, 30, 4), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "in.png", icc_profile=b"nonsense")
-    done = command("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
+    done = called("run", exported.folder, tmp_path / "in.png", "-o", tmp_path / "out.png", "--json", "--quiet")
     assert done.code == 0, done.err
     assert "its transparency was dropped" in done.json["remark"]
     assert "color profile cannot be used and was ignored" in done.json["remark"]
     save_png(tmp_path / "plain.png", np.ascontiguousarray(noise[..., :3]))
-    command("run", exported.folder, tmp_path / "plain.png", "-o", tmp_path / "same.png", "--quiet")
+    called("run", exported.folder, tmp_path / "plain.png", "-o", tmp_path / "same.png", "--quiet")
     assert (tmp_path / "same.png").read_bytes() == (tmp_path / "out.png").read_bytes()
 
 
