@@ -19,6 +19,7 @@ from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.models import samples, weights
 from clearport.pictures.images import load_rgb
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.quantize import flow, qdq
 from clearport.quantized import QuantizedGraph
 from clearport.registry import NETWORKS, RUNNERS, TARGETS, missing
@@ -100,7 +101,7 @@ def test_parity_and_kernels(
     ncnet = request.getfixturevalue(size)
     artifact = lowered(ncnet, target, precision, variant, tmp_path)
     source, result = artifact.inputs[0], artifact.outputs[0]
-    with Worker(target, artifact.path) as worker:
+    with open_worker(target, artifact, 1, TIMEOUT_S) as worker:
         output = worker.run({source.name: pixels.to_tensor(ncnet.photo, source)})[result.name]
         facts = worker.facts()
     if target == "openvino" and precision == "int8" and overflow.in_openvino():
@@ -127,7 +128,7 @@ def test_any_picture_goes_through(
     ncnet = request.getfixturevalue(size)
     artifact = lowered(ncnet, target, precision, variant, tmp_path)
     spec = NETWORKS.get("ncnet")
-    with Worker(target, artifact.path) as worker:
+    with open_worker(target, artifact, 1, TIMEOUT_S) as worker:
         infer = tiling.engine(worker, artifact)
         for height, width in ((1, 1), (150, 70)):
             picture = load_rgb(samples.golden())[100 : 100 + height, 200 : 200 + width]
@@ -194,7 +195,7 @@ def test_timing_without_copies_runs_the_same_inference(
 ) -> None:
     artifact = lowered(ncnet, target, precision, variant, tmp_path)
     image = {"image": pixels.to_tensor(ncnet.photo, artifact.inputs[0])}
-    with Worker(target, artifact.path, threads=2) as worker:
+    with open_worker(target, artifact, 2, TIMEOUT_S) as worker:
         before = worker.run(image)["restored"]
         timing = worker.measure(image, runs=3, warmup=1)
         after = worker.run(image)["restored"]

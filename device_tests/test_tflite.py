@@ -30,6 +30,7 @@ from clearport.export.tflite.lint import nnapi
 from clearport.export.tflite.target import TARGET
 from clearport.models import samples, weights
 from clearport.models.metrics import psnr_db
+from clearport.pipeline.isolated.workers import TIMEOUT_S, open_worker
 from clearport.quantize import qdq
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.runtime import parity, pixels
@@ -103,7 +104,8 @@ def _torch(module: torch.nn.Module, graph: Graph, photo: Image8) -> Array:
 
 def _run(artifact: Artifact, photo: Image8, runner: str = "litert", python: str | None = None) -> Array:
     source, result = artifact.inputs[0], artifact.outputs[0]
-    with Worker(runner, artifact.path, python=python) as worker:
+    alone = None if python is None else Worker(runner, artifact.path, python=python)
+    with alone or open_worker(runner, artifact, 1, TIMEOUT_S) as worker:
         return worker.run({source.name: pixels.to_tensor(photo, source)})[result.name]
 
 
@@ -135,7 +137,7 @@ def test_a_file_of_free_size_gives_the_same(
 @pytest.mark.parametrize(("precision", "io"), KINDS)
 def test_xnnpack_runs_it_as_one_partition(network: Network, precision: Precision, io: IODType, tmp_path: Path) -> None:
     artifact = network.artifact(precision, io, tmp_path)
-    with Worker("litert", artifact.path) as worker:
+    with open_worker("litert", artifact, 1, TIMEOUT_S) as worker:
         facts = worker.facts()
     assert (facts["unit"], facts["delegate"], facts["partitions"]) == ("cpu", "XNNPACK", 1)
     # LiteRT's own kernel does what XNNPACK has not: int8 to uint8 and back
