@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -45,6 +46,7 @@ class CoreAISession:
         self._unit = unit
         self._loop = asyncio.new_event_loop()
         self._open = AsyncExitStack()
+        weakref.finalize(self, _close, self._loop, self._open)
         asset = AIModelAsset.load(path)
         self._taps = taps or {}
         self._seen: dict[str, Array] = {}
@@ -95,6 +97,12 @@ class CoreAISession:
     def facts(self) -> dict[str, Any]:
         """The units that ran it, and properties of the file."""
         return {"unit": "cpu" if not _ON_MACOS else self._unit, "metadata": self._metadata}
+
+
+def _close(loop: asyncio.AbstractEventLoop, opened: AsyncExitStack) -> None:
+    """Remove the compiled program of a dropped session from disk."""
+    loop.run_until_complete(opened.aclose())
+    loop.close()
 
 
 def _choice(unit: str) -> Any:

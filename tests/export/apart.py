@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import multiprocessing
+import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from clearport.disk.leftovers import Scratch
 from clearport.registry import RUNNERS
 
 
 @functools.cache
 def process() -> ProcessPoolExecutor:
-    """The one process of this test run."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    """The one process of this test run; its temporary files vanish with this one, however it ends."""
+    scratch = Scratch("worker")
+    atexit.register(scratch.close)
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_settle, initargs=(str(scratch.folder),))
+
+
+def _settle(folder: str) -> None:
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
 def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -57,6 +57,16 @@ def test_a_worker_runs_it_and_says_on_what(path: Path) -> None:
         assert facts["method"] == "ran on Apple's Core AI runtime for Linux (CPU)"
 
 
+def test_a_reopened_worker_keeps_one_compiled_program(path: Path) -> None:
+    """Python and its finalizers never end in a worker, which may open hundreds of files."""
+    with Worker("coreai", path) as worker:
+        for _ in range(3):
+            worker.reopen({})
+        assert worker._process is not None
+        kept = list(worker._process._folder.folder.glob("*.aimodelx"))
+    assert len(kept) <= 1
+
+
 def test_a_damaged_file_is_reported_clearly(copied: Path) -> None:
     program = bytearray((copied / beta.PROGRAM).read_bytes())
     program[len(program) // 2] ^= 1
