@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -177,6 +178,7 @@ def _completes(path: Path, place: Path) -> bool:
     return False
 
 
+_SETTLED_S = 3600.0
 _OWN: set[Path] = set()
 _TRIES = 100
 
@@ -246,8 +248,10 @@ def _user() -> int:
 
 
 def _clear_scratch(folder: Path) -> None:
-    """A folder without its lock is being created or removed."""
+    """A folder without its lock is being created or removed, unless nothing has changed in it for ``_SETTLED_S``."""
     if not (folder / _OWNER).is_file():
+        if time.time() - folder.stat().st_mtime > _SETTLED_S:  # a library recreated it after its owner had removed it
+            shutil.rmtree(folder, ignore_errors=True)
         return
     with _unowned(FileLock(folder / _OWNER, thread_local=False)) as unowned:
         if unowned:

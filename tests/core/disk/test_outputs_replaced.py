@@ -272,6 +272,18 @@ def test_many_runs_at_once_never_take_each_others_folders_for_dead(scratch: Path
     assert list(scratch.glob("clearport-*")) == []
 
 
+def test_a_folder_that_a_library_recreated_after_its_run_is_removed_once_it_has_settled(scratch: Path) -> None:
+    """PyTorch's compiler makes its cache folder anew when a run ends after its folder was removed."""
+    with leftovers.Scratch("run") as folder:
+        pass
+    (folder / "torchinductor_me").mkdir(parents=True)
+    leftovers.sweep_scratch()
+    assert folder.is_dir()  # it may have been made a moment ago, and be locked a moment later
+    os.utime(folder, (0, 0))
+    leftovers.sweep_scratch()
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_folder_that_another_run_takes_for_dead_is_made_again(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, thieves = leftovers.FileLock, []
 
