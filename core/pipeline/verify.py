@@ -150,7 +150,7 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: 
     except problems.UNEXPECTED as error:
         return [Check("golden", False, problems.told(error, f"reading the goldens of {record.key}"), group=record.key)]
     if not exams:
-        return [Check("golden", None, "it has no golden picture", group=record.key)]
+        return [Check("golden", False, "the bundle has no golden picture to prove it with", group=record.key)]
     checks = []
     with ExitStack() as opened:
         if steps is None and record.precision == "int8":

@@ -12,6 +12,7 @@ import pytest
 from clearport.bundle import folder as bundle
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
+from clearport.pipeline.verify import check_artifact
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -30,6 +31,15 @@ def test_wrong_size_in_the_manifest(copied: Bundle) -> None:
     lying = Bundle.load(copied.folder)
     with pytest.raises(BadInput, match="the manifest says 1"):
         lying.path(lying.artifacts[5])
+
+
+def test_a_bundle_without_goldens_is_not_verified(copied: Bundle) -> None:
+    """Nothing can fail where nothing is compared."""
+    edit_manifest(copied.folder, lambda m: m.update(goldens=[]))
+    bare = Bundle.load(copied.folder)
+    for record in bare.artifacts:
+        (check,) = check_artifact(bare, record, 1)
+        assert (check.passed, check.message) == (False, "the bundle has no golden picture to prove it with")
 
 
 LIES: dict[str, tuple[Edit, str]] = {
