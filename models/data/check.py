@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.errors import BadInput
+from clearport.models.data.scenes import check_scenes
 from clearport.pictures.images import load_rgb, looks_truncated, picture_size
 
 if TYPE_CHECKING:
@@ -19,32 +20,35 @@ _MOST_NAMED = 3
 
 
 def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tuple[list[Entry], str]:
-    """The usable entries, and a description of the others: truncated files, mismatched pairs.
+    """The usable entries, and a description of the others: truncated or empty files, pairs of sizes that do not match.
 
     Args:
         entries: inputs, targets, or pairs of them.
         scale: scale of the network.
-        decode: decode every picture, not only those that look truncated.
+        decode: for an evaluation: decode every picture, not only those that look truncated.
 
     Raises:
-        BadInput: a file is not a picture, or more than ``MOST_UNUSABLE`` of the entries are unusable.
+        BadInput: more than ``MOST_UNUSABLE`` of the entries are unusable, or
+            pairs do not belong together (``scenes.check_scenes``).
     """
-    sizes = {path: picture_size(path) for entry in entries for path in (entry.low, entry.high) if path is not None}
     kept, wrong = [], []
     for entry in entries:
         paths = [path for path in (entry.low, entry.high) if path is not None]
         try:
+            sizes = [picture_size(path) for path in paths]
             for path in paths:
                 if decode or looks_truncated(path):
                     load_rgb(path)  # raises if anything is wrong
             if len(paths) == 2 and entry.aligned:
-                check_fit(entry, sizes[paths[0]], sizes[paths[1]], scale)
+                check_fit(entry, *sizes, scale)
             kept.append(entry)
         except BadInput as error:
             wrong.append(error)
     if len(wrong) > MOST_UNUSABLE * len(entries):
         more = f" ({len(wrong)} of {len(entries)} cannot be used)" if len(wrong) > 1 else ""
         raise BadInput(f"{wrong[0]}{more}") from wrong[0]
+    pairs = [(e.low, e.high) for e in kept if e.aligned and e.low is not None and e.high is not None]
+    check_scenes(pairs, judging=decode)
     named = "; ".join(str(error) for error in wrong[:_MOST_NAMED]) + ("; ..." if len(wrong) > _MOST_NAMED else "")
     return kept, f"left out: {len(wrong)} unusable: {named}" if wrong else ""
 

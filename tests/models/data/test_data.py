@@ -263,5 +263,7 @@ def test_bad_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="inputs and targets"):
         loaded(folder, 2, 4, degradation="pairs")
     (folder / "bad.png").write_bytes(b"not a picture")
-    with pytest.raises(BadInput, match=r"bad\.png"):
+    assert any("1 unusable" in note and "bad.png" in note for note in loaded(folder, 2, 4).notes)
+    (folder / "empty.png").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"(bad|empty)\.png: .* \(2 of 6 cannot be used\)"):
         loaded(folder, 2, 4)

@@ -25,8 +25,8 @@ PIXELS = np.zeros((12, 16, 3), np.uint8)
 def write(root: Path, *names: str, size: tuple[int, int] = (12, 16)) -> None:
     """Pictures, of different content where their names differ."""
     for name in names:
-        level = sum(name.encode()) % 256
-        save_png(root / name, np.full((*size, 3), level, np.uint8))
+        level = sum(name.encode()) % 128
+        save_png(root / name, level + np.indices((*size, 3)).sum(axis=0).astype(np.uint8))
 
 
 def pairs_of(found: Found) -> set[tuple[str, str]]:
@@ -248,7 +248,7 @@ def damaged_pairs(root: Path) -> None:
     """Nine pairs; of one the input is cut off, and of one the target is a pixel too narrow."""
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
     for n in range(1, 10):
-        save_png(root / f"low/{n}.png", noise)
+        save_png(root / f"low/{n}.png", noise // 2)
         save_png(root / f"high/{n}.png", noise[:, :15] if n == 4 else noise)
     data = (root / "low/2.png").read_bytes()
     (root / "low/2.png").write_bytes(data[: len(data) // 2])
