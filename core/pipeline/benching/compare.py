@@ -20,12 +20,12 @@ def compared(record: BenchRecord, older: BenchRecord, max_slowdown: float | None
     """Every measured row against the same row of ``older``.
 
     With ``max_slowdown``, a row fails if it is significantly slower, by more than this ratio of new to old time. An
-    empty comparison fails, too.
+    empty comparison fails, too, and one with the record of another network or size; retrained weights are fine.
     """
     then = {row.key: row for row in older.rows if isinstance(row.cell, LatencyReport)}
     now = {row.key: row for row in record.rows if isinstance(row.cell, LatencyReport)}
     found = tuple(_comparison(now[key], then[key], record, older) for key in now if key in then)
-    failures = () if max_slowdown is None else tuple(_failures(found, max_slowdown))
+    failures = () if max_slowdown is None else tuple(_failures(found, max_slowdown, _another(record, older)))
     return Compared(
         created=older.created,
         same_model=older.model == record.model,
@@ -43,7 +43,18 @@ def _comparison(new: BenchRow, old: BenchRow, record: BenchRecord, older: BenchR
     return Comparison(device=new.device, artifact=new.artifact, unit=new.unit, runner=new.runner, **asdict(verdict))
 
 
-def _failures(found: tuple[Comparison, ...], most: float) -> list[str]:
+def _another(record: BenchRecord, older: BenchRecord) -> str:
+    """Why times of the two records say nothing about a change of speed; empty if they do."""
+    new, old = ({**model.model_dump(), "weights_sha256": ""} for model in (record.model, older.model))
+    if new == old:
+        return ""
+    said = "the older record is of another network or size: "
+    return said + ", ".join(f"{name} {old[name]}, now {new[name]}" for name in new if new[name] != old[name])
+
+
+def _failures(found: tuple[Comparison, ...], most: float, another: str) -> list[str]:
+    if another:
+        return [f"--max-slowdown {most:g}: nothing could be compared: {another}"]
     slow = [
         f"{c.device} {c.artifact} {c.runner}: {c.ratio:.3f} times as slow as before, allowed {most:g} ({c.basis})"
         for c in found

@@ -84,3 +84,22 @@ def test_rows_and_comparisons_are_checks_that_fail_as_the_command_does(
     assert len([check for check in found if "older record" in check.name]) == 2
     lost = checks(outcome, "npu")
     assert {check.message for check in lost if check.passed is False} == set(outcome.failures("npu"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"weights_sha256": "1" * 64}, None),
+        ({"size": "4x4", "input_size": "4x4"}, "another network or size: size 8x8, now 4x4, input_size 8x8, now 4x4"),
+        ({"name": "m", "macs": 9}, "another network or size: name n, now m, macs 1, now 9"),
+    ],
+)
+def test_a_gate_needs_the_times_of_the_same_network(changes: dict[str, Any], said: str | None) -> None:
+    now = record({"tflite/int8": 0.5})
+    now = now.model_copy(update={"model": now.model.model_copy(update=changes)})
+    found = compared(now, OLD, 1.1)
+    assert not found.same_model
+    assert compared(now, OLD).failures == ()
+    assert [one.partition("could be compared: the older record is of ")[2] for one in found.failures] == (
+        [] if said is None else [said]
+    )
