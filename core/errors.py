@@ -10,6 +10,8 @@ ClearportError            exit code 1: something that was checked is wrong
 
 from __future__ import annotations
 
+import math
+
 
 class ClearportError(Exception):
     """Base of every error that the user sees as a message; ``exit_code`` is what the shell gets."""
@@ -45,3 +47,13 @@ class NotInstalled(BadInput):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; to add it: pip install 'clearport[{extra}]'")
         self.package, self.extra = package, extra
+
+
+def check_finite(option: str, value: float, least: float = 0.0) -> None:
+    """Refuse a duration or amount that is NaN, infinite or below ``least``; ``option`` names it in the message.
+
+    Raises:
+        BadInput: it is one of these.
+    """
+    if not math.isfinite(value) or value < least:
+        raise BadInput(f"{option} {value:g}: expected a finite number of at least {least:g}")

@@ -14,7 +14,7 @@ from clearport.bundle.folder import Bundle, verify_folder
 from clearport.bundle.system import is_system
 from clearport.disk.ours import PARTS
 from clearport.disk.outputs import OutFolder, claimed
-from clearport.errors import BadInput, NotInstalled
+from clearport.errors import BadInput, NotInstalled, check_finite
 from clearport.pipeline.exams import limits_of
 from clearport.pipeline.run import model_of, tiling_of
 from clearport.pipeline.select import plain_scale, select
@@ -58,6 +58,9 @@ class ServeRequest:
     seconds: float = 1.0
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_finite("--seconds", self.seconds)
 
 
 @dataclass(frozen=True)

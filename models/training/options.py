@@ -106,6 +106,8 @@ class TrainOptions:
                 raise BadInput(f"{name} {value}: expected a number above zero")
         _check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         _check_one_of("device", self.device, DEVICES)
+        if not 0.0 <= self.ema < 1.0:
+            raise BadInput(f"--ema {self.ema}: expected a decay from 0 to below 1, such as 0.999")
         if self.seed < 0 or self.widen < 0 or (self.workers or 0) < 0:
             raise BadInput(f"--seed {self.seed} --widen {self.widen}: expected zero or more, also for --workers")
         if not all(0.0 < factor < 1.0 for factor in self.shrink):

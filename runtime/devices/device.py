@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from clearport.base import Artifact, Skipped
-from clearport.errors import RuntimeFailure
+from clearport.errors import RuntimeFailure, check_finite
 from clearport.protocols import Progress
 from clearport.runtime.latency.conditions import Conditions
 from clearport.runtime.latency.record import LatencyPlan, LatencyReport
@@ -71,6 +71,9 @@ class Settings:
     timeout_s: float = 120.0
     runners: tuple[str, ...] = ()
     keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_finite("--timeout", self.timeout_s)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearport.base import Skipped
-from clearport.errors import BadInput
+from clearport.errors import BadInput, check_finite
 from clearport.runtime.devices.device import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class BenchRequest:
     record: bool = False
     older: BenchRecord | None = None
     max_slowdown: float | None = None
+
+    def __post_init__(self) -> None:
+        check_finite("--seconds", self.seconds)
+        check_finite("--sustained", self.sustained_s)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ class Limits:
         for name, value in self._given():
             option = "--" + name.replace("_", "-")
             if not math.isfinite(value) or (name in _POSITIVE and value < 0):
-                raise BadInput(f"{option} {value:g}: expected a finite number, not negative")
+                sign = ", not negative" if name in _POSITIVE else ""
+                raise BadInput(f"{option} {value:g}: expected a finite number{sign}")
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             raise BadInput(f"--confidence {self.confidence:g}: expected a number from 0.5 to below 1, such as 0.95")
         if self.confidence is not None and self.max_drop is None:
