@@ -36,7 +36,8 @@ def told(task: str, color: str, span: str, mean: str, std: str) -> Contract:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(f"--{first['loc'][-1]}: {first['msg']}") from error
+        option = next(part for part in reversed(first["loc"]) if isinstance(part, str))  # after it: a channel's number
+        raise BadInput(f"--{option}: {first['msg']}") from error
 
 
 def _range(text: str) -> tuple[float, float]:

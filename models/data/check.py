@@ -40,7 +40,7 @@ def usable(entries: Sequence[Entry], scale: int, *, decode: bool = False) -> tup
                 if decode or looks_truncated(path):
                     load_rgb(path)  # raises if anything is wrong
             if len(paths) == 2 and entry.aligned:
-                check_fit(entry, *sizes, scale)
+                check_fit(entry, sizes[0], sizes[1], scale)
             kept.append(entry)
         except BadInput as error:
             wrong.append(error)

@@ -149,3 +149,12 @@ def test_networks_of_clearport_have_their_own(tmp_path: Path) -> None:
         source_of(ExportRequest("ncnet", tmp_path, told=told("", "BGR", "", "", "")))
     with pytest.raises(BadInput, match="clearport list ncnet"):
         inspected(ExportRequest("ncnet", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "said"),
+    [("", "0,0,0", "^--std: .*greater than 0"), ("inf,0,0", "", "^--mean: .*finite"), ("0,0,nan", "", "^--mean: ")],
+)
+def test_a_bad_channel_is_reported_by_the_name_of_its_option(mean: str, std: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        told("", "", "", mean, std)
