@@ -1,9 +1,9 @@
-"""Integer division, remainder and cumulative sums in float, since some runtimes have no integer kernels.
+"""Integer division, remainder, clamps and cumulative sums in float, since some runtimes have no integer kernels.
 
-Given: Div, Mod and CumSum of integer data, such as ArgMax indices. Result: the float quotient, truncated (Div, Mod with
-``fmod``) or rounded down (Mod); it is exact up to 2^23, beyond which float32 cannot represent halves. The dividend is
-offset by 0.5, away from multiples of the divisor: ncnn multiplies by the reciprocal, and 7 * (1 / 7) is below 1. Sums
-are exact up to 2^24.
+Given: Clip, Div, Mod and CumSum of integer data, such as ArgMax indices. Result: a float clamp; the float quotient,
+truncated (Div, Mod with ``fmod``) or rounded down (Mod); it is exact up to 2^23, beyond which float32 cannot represent
+halves. The dividend is offset by 0.5, away from multiples of the divisor: ncnn multiplies by the reciprocal, and
+7 * (1 / 7) is below 1. Sums are exact up to 2^24.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run(graph: Graph) -> Graph:
     """Given and result: see the module."""
-    return each_float(graph, {"CumSum": _cumulative, "Div": _quotient, "Mod": _remainder})
+    return each_float(graph, {"Clip": _clamped, "CumSum": _cumulative, "Div": _quotient, "Mod": _remainder})
 
 
 def _quotient(node: ir.Node) -> ir.Value | None:
@@ -49,6 +49,20 @@ def _remainder(node: ir.Node) -> ir.Value | None:
         whole = insert(node, "Floor", [insert(node, "Div", [_moved(node, x, y, shape), y], shape)], shape)
     left = insert(node, "Sub", [x, insert(node, "Mul", [whole, y], shape)], shape)
     return _as(node, left, dtype)
+
+
+def _clamped(node: ir.Node) -> ir.Value | None:
+    x, shape = graphs.need(node, 0), sizes(node.outputs[0])
+    bounds = [graphs.constant(graphs.operand(node, place)) for place in (1, 2)]
+    computed = sum(graphs.operand(node, place) is not None for place in (1, 2)) > sum(b is not None for b in bounds)
+    if x.dtype is None or not x.dtype.is_integer() or computed:
+        return None
+    ends = [
+        None if bound is None else constant(node, word, np.asarray(bound, np.float32).reshape(()))
+        for word, bound in zip(("low", "high"), bounds, strict=True)
+    ]
+    kept = insert(node, "Clip", [_as(node, x, ir.DataType.FLOAT), *ends], shape)
+    return _as(node, kept, x.dtype)
 
 
 def _cumulative(node: ir.Node) -> ir.Value | None:

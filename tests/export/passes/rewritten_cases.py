@@ -173,6 +173,10 @@ RARER: dict[str, Case] = {
         constants={"r": i64(96, 10)},
     ),
     "MatMul of a vector": after_conv(one("MatMul", "x v"), constants={"v": weight(12)}),
+    "places within bounds": after_conv(
+        ("ArgMax", "x", "m", {"axis": 1, "keepdims": 1}), ("Clip", "m low high", "c", {}), one("Cast", "c", to=1),
+        constants={"low": np.array(2), "high": np.array(5)},
+    ),
     "quotient of places": after_conv(
         ("ArgMax", "x", "i", {"axis": 1}), ("Div", "i k", "q", {}), one("Cast", "q", to=1),
         constants={"k": np.array(3)},
