@@ -139,6 +139,8 @@ def _of_quantized(given: Given, inputs: Sequence[End], outputs: Sequence[End], *
     roundings = tuple(replace(each, value=names.get(each.value, each.value)) for each in found)
     formats.in_float32(floats, where)
     network = _finished(floats, inputs, outputs)
+    if not any(node.op_type == "QuantizeLinear" for node in given.model.graph.node) and not roundings:
+        return Plain(given, network, tuple(inputs), tuple(outputs), ("its weights are dequantized",))
     if requantize:
         return Plain(given, network, tuple(inputs), tuple(outputs), ("its 8-bit quantization is removed",))
     model = ir.from_proto(given.model)

@@ -25,6 +25,7 @@ _OTHERS = frozenset(
 )
 OPERATORS = _OTHERS.union(_PAIR)
 """Operators that quantize, or compute in integers."""
+_NARROW = frozenset({"int4", "uint4"})
 _ENDS = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
 
 
@@ -65,7 +66,7 @@ def _dequantize(node: ir.Node, name: str, found: list[Rounding]) -> None:
     """Fold DequantizeLinear: dequantize a constant, cancel a QuantizeLinear, or scale an integer input."""
     source = graphs.need(node, 0)
     array, giver = graphs.constant(source), source.producer()
-    scale, zero, kind = _parameters(node, name)
+    scale, zero, kind = _parameters(node, name, held=array is not None)
     if array is not None:
         real = (array.astype(np.float64) - _aligned(zero, array, node)) * _aligned(scale, array, node)
         _replace(node, constant(node, real.astype(np.float32)))
@@ -133,25 +134,27 @@ def _rounding(value: ir.Value, scale: Array, zero: Array, kind: str) -> Rounding
     return Rounding(value.name or "", (low - offset) * step, (high - offset) * step)
 
 
-def _parameters(node: ir.Node, name: str) -> tuple[Array, Array, str]:
-    """Scale, zero point, and dtype (the zero point's)."""
+def _parameters(node: ir.Node, name: str, *, held: bool = False) -> tuple[Array, Array, str]:
+    """Scale, zero point, and dtype (the zero point's); those of a constant (``held``) may be of blocks and 4 bits."""
     scale, zero = graphs.constant(graphs.need(node, 1)), graphs.constant(graphs.operand(node, 2))
     what = f"{name}: {node.op_type} {layer_of(node)!r}"
     if scale is None or (zero is None and graphs.operand(node, 2) is not None):
         raise BadInput(f"{what}: its scale or zero point is computed")
-    if graphs.attr_int(node, "block_size", 0):
+    if graphs.attr_int(node, "block_size", 0) and not held:
         raise BadInput(f"{what}: block-wise scales are not supported")
     kind = "uint8" if zero is None else str(zero.dtype)
-    if kind not in _ENDS and kind != "int32":
+    if kind not in _ENDS and kind != "int32" and not (held and kind in _NARROW):
         raise BadInput(f"{what}: {kind} is not supported; expected 8 bits")
     return np.asarray(scale, np.float64), np.asarray(0 if zero is None else zero, np.float64), kind
 
 
 def _aligned(values: Array, array: Array, node: ir.Node) -> Array:
-    """Per-axis scales, reshaped to broadcast with the array."""
+    """Per-axis scales, reshaped to broadcast with the array, or those of blocks, repeated along the axis."""
     if values.size == 1:
         return np.asarray(values.reshape(()))
-    axis = graphs.attr_int(node, "axis", 1) % array.ndim
+    axis, block = graphs.attr_int(node, "axis", 1) % array.ndim, graphs.attr_int(node, "block_size", 0)
+    if block:
+        return np.repeat(values, block, axis).take(range(array.shape[axis]), axis)
     return np.asarray(values.reshape([-1 if i == axis else 1 for i in range(array.ndim)]))
 
 

@@ -36,8 +36,12 @@ _FORMATS = frozenset(
         onnx.TensorProto.UINT32,
         onnx.TensorProto.INT64,
         onnx.TensorProto.UINT64,
+        onnx.TensorProto.INT4,
+        onnx.TensorProto.UINT4,
     }
 )
+_HALVES = frozenset({onnx.TensorProto.INT4, onnx.TensorProto.UINT4})
+"""Formats of which a byte holds two numbers."""
 _TYPED = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 
 
@@ -90,10 +94,16 @@ def _bytes_of(tensor: onnx.TensorProto, path: Path) -> int:
         raise _wrong(tensor, path, f"its number format is {name}, which no target has")
     if any(n < 0 for n in tensor.dims):
         raise _wrong(tensor, path, f"its shape {list(tensor.dims)} has a negative side")
-    size = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    size = _stored(tensor) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     if size > MOST_BYTES:
         raise _wrong(tensor, path, f"its shape {list(tensor.dims)} takes {size:,} bytes, more than 2 GiB")
     return int(size)
+
+
+def _stored(tensor: onnx.TensorProto) -> int:
+    """How many items the numbers of a tensor take."""
+    count: int = math.prod(tensor.dims)
+    return -(-count // 2) if tensor.data_type in _HALVES else count
 
 
 def _known() -> list[int]:
@@ -106,7 +116,7 @@ def _check_data(tensor: onnx.TensorProto, path: Path) -> None:
         raise _wrong(tensor, path, f"it has both raw data and {typed[0]}: which of the two counts is not said")
     if len(typed) > 1:
         raise _wrong(tensor, path, f"it has both {typed[0]} and {typed[1]}: which of the two counts is not said")
-    count = math.prod(tensor.dims)
+    count = _stored(tensor)
     if not typed:
         wanted, found, unit = _bytes_of(tensor, path), len(tensor.raw_data), "bytes"
     else:

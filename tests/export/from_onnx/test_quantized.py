@@ -130,3 +130,29 @@ def test_helpers_of_onnx_write_what_is_read(tmp_path: Path) -> None:
     assert helper.tensor_dtype_to_np_dtype(FORMATS["uint8"]) == np.uint8
     (rounding,) = plain(given(made, tmp_path)).roundings
     assert (rounding.low, rounding.high) == pytest.approx((0, 2.55))
+
+
+@pytest.mark.parametrize("block", [0, 4])
+@pytest.mark.parametrize("kind", ["INT4", "UINT4", "INT8"])
+def test_weights_alone_are_dequantized(kind: str, block: int, tmp_path: Path) -> None:
+    rng, low = np.random.default_rng(3), 0 if kind == "UINT4" else -8
+    code, shape = onnx.TensorProto.DataType.Value(kind), (3, 12) if block else (12,)
+    steps = rng.uniform(0.05, 0.2, shape).astype(np.float32)
+    held = {"s": steps, "xs": np.array([24, 12]), "ys": np.array([1, 3, 8, 12])}
+    nodes = [
+        node("DequantizeLinear", "w s z", "m", axis=0 if block else 1, **({"block_size": block} if block else {})),
+        node("Reshape", "x xs", "a"),
+        node("MatMul", "a m", "b"),
+        node("Reshape", "b ys", "y"),
+    ]
+    made = model(nodes, 21, held)
+    for name, sides in (("w", (12, 12)), ("z", shape)):
+        numbers = rng.integers(low, low + 16, sides)
+        made.graph.initializer.append(helper.make_tensor(name, code, sides, numbers.ravel().tolist()))
+    found, image = plain(given(made, tmp_path)), noise()
+    assert (found.floats, found.roundings, found.changed) == (None, (), ("its weights are dequantized",))
+    (wanted,) = run(made.SerializeToString(), {"x": image})
+    ends = [TensorSpec(name, (1, 3, 8, 12), value_range=(-1, 1)) for name in "xy"]
+    graph = graph_of(found, "given", ends[:1], ends[1:], 1)
+    for one in (run(found.to_bytes(), {"x": image})[0], graphs.session(graph.model).run(None, {"x": image})[0]):
+        np.testing.assert_allclose(one, wanted, atol=2e-5)
