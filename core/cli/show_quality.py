@@ -85,7 +85,7 @@ def _cells(found: Figure, digits: int) -> tuple[str, ...]:
 
 def _quality_row(row: EvalRow) -> tuple[Any, ...]:
     (rgb, change, *others), drop = [number(value, digits) for value, digits in row.figures()], row.drop
-    spread = "–" if drop is None or drop.interval is None else f"{-drop.interval.high:.3f}..{-drop.interval.low:.3f}"
+    spread = "–" if drop is None or drop.interval is None else f"{-drop.interval.high:z.3f}..{-drop.interval.low:z.3f}"
     extremes = (None, None) if drop is None else (-drop.worst_rgb_db, -drop.worst_tile.drop_db)
     return row.subject, rgb, change, spread, *(number(value, 2) for value in extremes), *others, _STATES[row.verdict]
 

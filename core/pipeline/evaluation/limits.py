@@ -77,7 +77,7 @@ class Limits:
         found = [*self._means(key, report, drop, seconds), *self._extremes(key, drop, seconds)]
         if self.max_worst_drop is not None:
             for score, lost in zip(report.images, drop.rgb_db, strict=True):
-                said = f"loses {lost:.3f} dB RGB to PyTorch fp32, allowed {self.max_worst_drop:g} for any picture"
+                said = f"loses {lost:z.3f} dB RGB to PyTorch fp32, allowed {self.max_worst_drop:g} for any picture"
                 name = f"max-worst-drop: {score.name}"
                 found.append(Check(name, lost <= self.max_worst_drop, said, group=key))
         return found
@@ -91,20 +91,20 @@ class Limits:
             found.append(Check("min-psnr", report.psnr_rgb_db >= self.min_psnr, said, seconds, key))
         if self.max_ssim_drop is not None:
             lost = drop.ssim
-            said = "no picture is large enough for SSIM" if lost is None else f"loses {lost:.5f} SSIM"
+            said = "no picture is large enough for SSIM" if lost is None else f"loses {lost:z.5f} SSIM"
             passed = lost is not None and lost <= self.max_ssim_drop
             found.append(Check("max-ssim-drop", passed, f"{said}, allowed {self.max_ssim_drop:g}", seconds, key))
         return found
 
     def _mean_drop(self, key: str, drop: PairedDrop, most: float, seconds: float) -> Check:
-        said = f"loses {drop.mean_rgb_db:.3f} dB RGB to PyTorch fp32, allowed {most:g}"
-        worst = f" (worst picture: {drop.worst_image}, {drop.worst_rgb_db:.3f})"
+        said = f"loses {drop.mean_rgb_db:z.3f} dB RGB to PyTorch fp32, allowed {most:g}"
+        worst = f" (worst picture: {drop.worst_image}, {drop.worst_rgb_db:z.3f})"
         if self.confidence is None:
             return Check("max-drop", drop.mean_rgb_db <= most, said + worst, seconds, key)
         if drop.interval is None:
             return _undecided("max-drop", f"{said}, and a single picture has no interval", seconds, key)
         low, high = drop.interval.low, drop.interval.high
-        said += f"; {self.confidence:.4g} interval {low:.3f} to {high:.3f} ({drop.interval.method})"
+        said += f"; {self.confidence:.4g} interval {low:z.3f} to {high:z.3f} ({drop.interval.method})"
         if low <= most < high:
             return _undecided("max-drop", said, seconds, key)
         return Check("max-drop", high <= most, said + worst, seconds, key)
@@ -113,7 +113,7 @@ class Limits:
         tile = drop.worst_tile
         where = f"in {tile.height}x{tile.width} pixels of {tile.image} from x = {tile.left}, y = {tile.top}"
         rows = (
-            ("max-tile-drop", self.max_tile_drop, tile.drop_db, f"loses {tile.drop_db:.3f} dB RGB {where}"),
+            ("max-tile-drop", self.max_tile_drop, tile.drop_db, f"loses {tile.drop_db:z.3f} dB RGB {where}"),
             (
                 "max-color-shift",
                 self.max_color_shift,
@@ -124,7 +124,7 @@ class Limits:
                 "max-clipped",
                 self.max_clipped,
                 100 * drop.clipped_share,
-                f"{100 * drop.clipped_share:.3f} % more values than with PyTorch are 0 or 255",
+                f"{100 * drop.clipped_share:z.3f} % more values than with PyTorch are 0 or 255",
             ),
         )
         return [

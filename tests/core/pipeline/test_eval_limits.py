@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +109,13 @@ def test_limits_that_mean_nothing_are_refused(limits: Limits) -> None:
 
 def test_a_file_may_be_asked_to_be_better_than_pytorch() -> None:
     Limits(max_drop=-0.1, min_psnr=30.0).check()
+
+
+def test_losses_that_round_to_zero_have_no_sign(tmp_path: Path) -> None:
+    """A float file gains or loses millionths of a decibel."""
+    report, drop = judged(tmp_path, lambda image: image)
+    tiny = replace(drop, mean_rgb_db=-1e-6, worst_rgb_db=-1e-6, ssim=-1e-9, clipped_share=-1e-9)
+    limits = Limits(max_drop=1, max_ssim_drop=1, max_clipped=1)
+    messages = [check.message for check in limits.checks("x", report, tiny, 0.0)]
+    assert len(messages) == 3
+    assert not any("-0.0" in message for message in messages)
