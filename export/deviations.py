@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils._pytree import tree_leaves
 
-from clearport.errors import CheckFailed
+from clearport.errors import BadInput, CheckFailed
 from clearport.export.trial_sizes import example_size, second_size
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
@@ -86,6 +86,12 @@ class _Compared:
         """The deviation of each output."""
         taken = arguments(feed, self.inputs)
         wanted = _results(self.network, taken)
+        for value, spec in zip(wanted, self.outputs, strict=False):
+            if not np.isfinite(value).all():
+                raise BadInput(
+                    f"{self.graph.spec_name}: PyTorch's own output {spec.name} contains NaN or infinity on the {image} "
+                    f"image of {size}: nothing can be compared with it"
+                )
         given = self.session.run(None, dict(feed))
         _check_shapes(wanted, given, size, self.graph, self.outputs)
         pairs = zip(given, wanted, strict=True)

@@ -56,7 +56,7 @@ def export_graph(
 
     Raises:
         BadInput: the network does not accept this size, an input is a batch, or the network cannot be exported: PyTorch
-            refuses it, it is in training mode, draws random numbers, or mutates its state.
+            refuses it, it is in training mode, draws random numbers, mutates its state, or computes NaN or infinity.
         CheckFailed: the graph's outputs differ from PyTorch's.
     """
     check_size(spec, size)

@@ -90,6 +90,21 @@ def test_a_graph_that_is_not_the_network_is_caught(monkeypatch: pytest.MonkeyPat
         from_torch.export_graph(network(), SPEC, 1, Size(16, 24))
 
 
+class Overflowing(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image * self.factor
+
+
+@pytest.mark.parametrize("factor", [float("inf"), float("nan")])
+def test_a_network_that_computes_no_numbers_is_refused(factor: float) -> None:
+    with pytest.raises(BadInput, match=r"PyTorch's own output \w+ contains NaN or infinity on the \w+ image of 16x24"):
+        from_torch.export_graph(Overflowing(factor).eval(), SPEC, 1, Size(16, 24))
+
+
 class Branching(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return image * 2 if image.mean() > 0 else image
