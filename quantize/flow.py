@@ -260,7 +260,9 @@ def _placed(setting: _Setting, best: _Candidate) -> tuple[Mixed, Folded, Rounded
     inputs = setting.inputs if setting.options.compensate else ()
     progress = setting.options.progress
     own = bool(setting.options.ranges) or setting.options.wide
-    rounded = rounding.run(best.folded.graph, best.activations(best.folded), inputs, progress, on_grid=own)
+    whole = best.bench is not None and setting.options.prefer == "speed"
+    activations = best.activations(best.folded)
+    rounded = rounding.run(best.folded.graph, activations, inputs, progress, on_grid=own, earlier=whole)
     if best.bench is None:
         return Mixed(), best.folded, rounded
     known = placement.Placement(best.graph)

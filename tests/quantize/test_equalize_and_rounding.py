@@ -12,6 +12,8 @@ from clearport.operators import sizes as graph_sizes
 from clearport.quantize.calibration import survey as calibrate
 from clearport.quantize.calibration.photos import cropped, halved, prepare
 from clearport.quantize.calibration.stepwise import Stepwise
+from clearport.quantize.flow import QuantizeOptions, quantize
+from clearport.quantize.qdq import to_qdq
 from clearport.quantize.ranges import equalize
 from clearport.quantize.weights import arrays as weights
 from clearport.quantize.weights import rounding
@@ -158,3 +160,21 @@ def test_photos_fit_what_a_network_unshuffles_and_reduces(graph_of) -> None:
     assert graph_sizes.coarsest_stride(graph) == 4
     _, inputs = prepare(graph, [np.zeros((50, 54, 3), np.uint8)])
     assert all(n % 4 == 0 for feed in inputs for n in feed["image"].shape[2:])
+
+
+def test_where_every_layer_is_int8_compensating_earlier_errors_is_nearer_to_the_network(
+    graph_of, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = "".join(f"c{n} = Conv<pads=[1,1,1,1]>(r{n}, W{n}, B{n}) r{n + 1} = Relu(c{n})\n" for n in range(1, 8))
+    body = f"c0 = Conv<pads=[1,1,1,1]>(image, W0, B0) r1 = Relu(c0)\n{layers} restored = Conv<pads=[1,1,1,1]>(r8, V, C)"
+    shapes = {f"W{n}": [8, 8 if n else 3, 3, 3] for n in range(8)} | {f"B{n}": [8] for n in range(8)}
+    chain = graph_of(body, **shapes, V=[3, 8, 3, 3], C=[3])
+    run, errors = rounding.run, []
+    image = {"image": photos[1][None, 8:24, 12:28].transpose(0, 3, 1, 2).astype(np.float32)}
+    wanted = graphs.session(chain.model).run(None, image)[0]
+    for earlier in (True, False):
+        monkeypatch.setattr(rounding, "run", lambda *a, e=earlier, **kw: run(*a, **{**kw, "earlier": e}))
+        quantized = quantize(chain, photos[:1], QuantizeOptions(prefer="speed"))
+        given = graphs.session(to_qdq(quantized)).run(None, image)[0]
+        errors.append(float(np.square(given - wanted).mean()))
+    assert errors[0] < errors[1]
