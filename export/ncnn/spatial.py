@@ -74,6 +74,12 @@ def _reduction(low: Lowering, node: ir.Node, code: int, axes: list[int], keep: b
         low.write(node, "Reduction", [low.blob(node)], {0: code, 1: 1, 4: 1, 5: 1})
         return
     settings: dict[int, Setting] = {0: code, 1: 0, 3: places, 4: int(keep), 5: 1}
+    before, after = low.dims(value), low.dims(node.outputs[0])
+    if keep and len(after) < len(before):  # the first axis was no batch, and what is left of it is one
+        reduced = low.between(node, "reduced", "Reduction", [low.blob(node)], settings)
+        kept = tuple(1 if place in places else n for place, n in enumerate(low.whole(node, value)))
+        low.bind(node, low.reshaped(node, "whole", reduced, kept, low.whole(node, node.outputs[0])))
+        return
     low.write(node, "Reduction", [low.blob(node)], settings)
 
 

@@ -133,6 +133,10 @@ RARER: dict[str, Case] = {
             "o": i64(1, 12, 10, 13),
         },
     ),
+    "a batch summed": after_conv(
+        ("Reshape", "x n", "b", {}), ("ReduceSum", "b z", "s", {}), one("Conv", "s w v", pads=[1] * 4),
+        constants={"n": i64(4, 2, 10, 12), "z": i64(0), "w": weight(3, 2, 3, 3), "v": weight(3)},
+    ),
     "batches joined": after_conv(
         ("Concat", "x y", "b", {"axis": 0}), ("Slice", "b s e a", "l", {}), ("Pad", "b p", "m", {}),
         one("Reshape", "m o"),
