@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,27 +38,43 @@ def check_scenes(pairs: Sequence[tuple[Path, Path]], *, judging: bool) -> None:
             or every input equals its target.
     """
     sampled = pairs[:: -(-len(pairs) // _SAMPLED)] if pairs else ()
-    loaded = [(load_rgb(low), load_rgb(high)) for low, high in sampled]
-    if not loaded:
+    seen = [_seen(*pair) for pair in sampled]
+    if not seen:
         return
     if judging:
-        _check_contents(loaded, pairs[0][1].parent)
-    lows, highs = (np.stack([_ranks(pair[side]) for pair in loaded]) for side in (0, 1))
-    alike = lows @ highs.T
+        _check_contents(seen, pairs[0][1].parent)
+    alike = np.stack([each.low for each in seen]) @ np.stack([each.high for each in seen]).T
     own = alike.diagonal()
     apart = (own < _ALIKE) & (own < alike.max(axis=1))
-    if 2 * apart.sum() > len(loaded):
+    if 2 * apart.sum() > len(seen):
         low, high = sampled[int(apart.argmax())]
         raise BadInput(
-            f"{high}: it does not show the scene of its input {low} (so in {apart.sum()} of {len(loaded)} pairs that "
+            f"{high}: it does not show the scene of its input {low} (so in {apart.sum()} of {len(seen)} pairs that "
             "were compared): inputs and targets are paired by name; check that equal names mean equal scenes"
         )
 
 
-def _check_contents(loaded: Sequence[tuple[Array, Array]], folder: Path) -> None:
-    if all(int(np.ptp(high)) == 0 for _, high in loaded):
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of a pair: ranks of its thumbnails, and whether its pictures prove anything."""
+
+    low: Array
+    high: Array
+    flat: bool
+    equal: bool
+
+
+def _seen(low: Path, high: Path) -> _Seen:
+    """Read a pair; only one is in memory at a time."""
+    given, target = load_rgb(low), load_rgb(high)
+    equal = given.shape == target.shape and np.array_equal(given, target)
+    return _Seen(_ranks(given), _ranks(target), flat=int(np.ptp(target)) == 0, equal=equal)
+
+
+def _check_contents(seen: Sequence[_Seen], folder: Path) -> None:
+    if all(each.flat for each in seen):
         raise BadInput(f"{folder}: every target is a picture of one color, which proves nothing")
-    if all(low.shape == high.shape and np.array_equal(low, high) for low, high in loaded):
+    if all(each.equal for each in seen):
         raise BadInput(f"{folder}: every input equals its target: these are not pairs of degraded and clean pictures")
 
 
