@@ -18,6 +18,9 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     from clearport.base import Array
 
+STEPS = 4
+"""Maximum change of a factor, in float32 ulps."""
+
 _SIZE_POLICY = "keep_aspect_ratio_policy"
 
 
@@ -57,6 +60,16 @@ def weights(node: ir.Node, axis: int, length: int) -> Array:
 def same(ours: Array, theirs: Array, length: int) -> bool:
     """Whether coordinates of linear interpolation are equal within float32 precision at ``length``."""
     return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=0, atol=1e-4 + length * 2.0**-22))
+
+
+def moved(factor: np.float32, old: int, new: int) -> np.float32:
+    """The nearest factor with floor(factor * ``old``) == ``new`` in both float32 and float64."""
+    near = factor
+    for _ in range(STEPS):
+        if {int(np.floor(float(near) * old)), int(np.floor(near * np.float32(old)))} == {new}:
+            return near
+        near = np.nextafter(near, np.float32(np.inf if float(near) * old < new else -np.inf))
+    return factor
 
 
 def shifts(node: ir.Node, axis: int, length: int) -> bool:

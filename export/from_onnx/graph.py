@@ -13,7 +13,7 @@ from onnx_ir.passes import common
 from clearport.base import Graph, TensorSpec
 from clearport.errors import BadInput
 from clearport.export import origins
-from clearport.export.from_onnx import formats
+from clearport.export.from_onnx import formats, resizes
 from clearport.export.from_onnx.check import if_refusal
 from clearport.export.from_onnx.lift import lifted
 from clearport.export.from_onnx.read import reading
@@ -98,7 +98,7 @@ def _typed(found: Plain, inputs: Sequence[TensorSpec]) -> ir.Model:
     for node in model.graph.node:
         _say_axes(node)
     try:
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = resizes.inferred(model)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         words = " ".join(str(error).split())
         raise BadInput(f"{found.given.path}: the shapes within it contradict each other: {words[:300]}") from error

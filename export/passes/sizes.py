@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from clearport.base import Array
 
-_STEPS = 4
-"""Maximum change of a factor, in float32 ulps."""
-
 
 def run(graph: Graph) -> Graph:
     """Given and result: see the module.
@@ -157,7 +154,9 @@ def _resize(node: ir.Node) -> None:
         return
     _check_moves(node, given[2:], wanted[2:], factors)
     axes = zip(given[2:], wanted[2:], factors, strict=True)
-    moved = np.array([1, 1, *(_moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32)
+    moved = np.array(
+        [1, 1, *(resampling.moved(np.float32(factor), old_, new) for old_, new, factor in axes)], np.float32
+    )
     if np.array_equal(moved[2:], np.asarray(factors, np.float32)):
         return
     places = [resampling.places(node, axis, given[axis])[: wanted[axis]] for axis in (2, 3)]
@@ -179,7 +178,7 @@ def _check_moves(node: ir.Node, given: Sequence[int], wanted: Sequence[int], fac
 
     So does PyTorch, except for ``bicubic`` and ``nearest-exact``.
     """
-    scales = any(abs(factor - 1) > _STEPS * np.finfo(np.float32).eps for factor in factors)
+    scales = any(abs(factor - 1) > resampling.STEPS * np.finfo(np.float32).eps for factor in factors)
     if tuple(given) == tuple(wanted) and scales and _shifts(node, given):
         raise BadInput(
             f"Resize {node.name or graphs.name_of(node.outputs[0])!r} by {factors[0]:g} and {factors[1]:g} adds no "
@@ -256,13 +255,3 @@ def _alike(node: ir.Node, axis: int, before: Array, given: tuple[int, ...]) -> b
     if graphs.attr_str(node, "mode", "nearest") == "nearest":
         return bool(np.array_equal(before, after))
     return resampling.same(before, after, given[axis])
-
-
-def _moved(factor: np.float32, old: int, new: int) -> np.float32:
-    """The nearest factor with floor(factor * ``old``) == ``new`` in both float32 and float64."""
-    near = factor
-    for _ in range(_STEPS):
-        if {int(np.floor(float(near) * old)), int(np.floor(near * np.float32(old)))} == {new}:
-            return near
-        near = np.nextafter(near, np.float32(np.inf if float(near) * old < new else -np.inf))
-    return factor
