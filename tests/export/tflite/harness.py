@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from clearport.base import Graph, Size, TensorSpec
+from clearport.export.from_onnx import resizes
 from clearport.export.tflite.lint import nnapi
 from clearport.graph import nodes as graphs
 from clearport.quantize.flow import QuantizeOptions
@@ -83,9 +84,7 @@ def build(case: Case, height: int | str = HEIGHT, width: int | str = WIDTH) -> G
     proto = onnx.helper.make_graph(nodes, "case", [image], [restored], constants)
     model = onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     specs = [TensorSpec(name, (1, 3, height, width), value_range=RANGE) for name in ("image", "restored")]
-    return graphs.check(
-        Graph(ir.from_proto(onnx.shape_inference.infer_shapes(model)), (specs[0],), (specs[1],), "case", 1)
-    )
+    return graphs.check(Graph(ir.from_proto(resizes.inferred(model)), (specs[0],), (specs[1],), "case", 1))
 
 
 def pictures(count: int = 3) -> list[np.ndarray]:
