@@ -93,7 +93,8 @@ def plain(given: Given, *, requantize: bool = False) -> Plain:
     """The plain form of a file; ``requantize`` removes the quantization of a QDQ file.
 
     Raises:
-        BadInput: an input or output has a dtype or a shape that cannot be exported.
+        BadInput: an input or output has a dtype or a shape that cannot be exported, or ``requantize`` and the file is
+            not quantized.
     """
     with reading(given.path):
         return _plain(given, requantize=requantize)
@@ -108,6 +109,8 @@ def _plain(given: Given, *, requantize: bool) -> Plain:
         raise BadInput(f"{given.path}: it has no inputs")
     if any(node.op_type in quantized.OPERATORS for node in given.model.graph.node):
         return _of_quantized(given, inputs, outputs, requantize=requantize)
+    if requantize:
+        raise BadInput(f"{given.path}: it is not quantized, so there is nothing to requantize: leave --requantize out")
     changed = _changes(given, inputs, outputs)
     if not changed and all(end.name == end.given for end in (*inputs, *outputs)):
         return Plain(given, given.model, inputs, outputs)

@@ -26,6 +26,7 @@ class Measured(Protocol):
     def found(self) -> Description: ...
 
 
+_ONNX = "an ONNX file"
 FORMS = "a network of 'clearport list', FILE.onnx, FILE.pt2, or FILE.py:ATTRIBUTE"
 
 
@@ -42,7 +43,7 @@ def source_of(request: ExportRequest) -> Source:
 
         return module_source(word, _name(_class_of(word)), _size(request), "a module given from Python", contract)
     if word.lower().endswith(".onnx"):
-        _check_options(request, "an ONNX file")
+        _check_options(request, _ONNX)
         from clearport.pipeline.sources.onnx_file import onnx_source
 
         name = _name(Path(word).stem)
@@ -65,6 +66,7 @@ def source_of(request: ExportRequest) -> Source:
             found, _name(Path(file).stem), _size(request), f"{attribute} of {Path(file).name}", contract
         )
     _check_form(word)
+    _check_quantized(request)
     if contract != Contract():
         raise BadInput(f"{word}: clearport's own networks have a fixed contract; leave the contract out")
     from clearport.pipeline.sources.zoo import zoo_source
@@ -106,6 +108,13 @@ def _check_options(request: ExportRequest, what: str) -> None:
     for option, given in (("--weights", request.weights), ("--scale", request.scale), ("--knob", request.knobs)):
         if given:
             raise BadInput(f"{option}: {what} has its own; the option is for networks of 'clearport list'")
+    if what != _ONNX:
+        _check_quantized(request)
+
+
+def _check_quantized(request: ExportRequest) -> None:
+    if request.requantize:
+        raise BadInput(f"--requantize: for a quantized ONNX file; {request.network} is none: leave the option out")
 
 
 def _size(request: ExportRequest) -> Size | None:

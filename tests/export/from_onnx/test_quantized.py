@@ -81,6 +81,12 @@ def test_requantize_takes_it_back_to_float(tmp_path: Path) -> None:
     assert np.abs(wanted - near)[inside].max() < 0.1
 
 
+def test_requantize_is_refused_for_a_file_that_is_float(tmp_path: Path) -> None:
+    relu = model((helper.make_node("Relu", ["x"], ["y"]),), 17, ())
+    with pytest.raises(BadInput, match="it is not quantized, so there is nothing to requantize"):
+        plain(given(relu, tmp_path), requantize=True)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int8"])
 def test_whole_numbers_at_the_ends_become_float(kind: str, tmp_path: Path) -> None:
     zero = np.array(0 if kind == "uint8" else -128, kind)
