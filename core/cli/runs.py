@@ -79,7 +79,7 @@ def run(
             metavar="X,Y",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Systems: seed of the noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Systems: seed of the noise; 0 by default.")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="Systems: a setting of the program; repeatable.", metavar="NAME=NUMBER"),
@@ -105,7 +105,7 @@ def run(
             inputs=tuple(inputs or ()),
             output=output,
             clicks=tuple(click or ()),
-            seed=seed,
+            seed=seed or 0,
             settings=tuple(setting or ()),
             target=target,
             precision=precision,
@@ -114,8 +114,8 @@ def run(
         )
         cli_systems.run(asked, as_json=json, quiet=quiet)
         return
-    if click or setting:
-        raise BadInput(f"{bundle}: --click and --set are for systems of several parts")
+    if click or setting or seed is not None:
+        raise BadInput(f"{bundle}: --click, --seed and --set are for systems of several parts")
     if not inputs:
         raise BadInput("give the picture to restore: clearport run BUNDLE PICTURE -o OUTPUT")
     from clearport.cli.progress import progress_bar

@@ -74,12 +74,16 @@ def placed(given: Sequence[str | Path], names: Sequence[str], ordered: Sequence[
     """Name -> file, from files as ``NAME=FILE`` for one of ``names``, and others in the order of ``ordered``.
 
     Raises:
-        BadInput: more files than ``ordered`` names (``too_many``), or two for one name.
+        BadInput: more files than ``ordered`` names (``too_many``), two for one name, or no file or name of this kind.
     """
     found: dict[str, Path] = {}
     for each in given:
-        name, _, rest = str(each).partition("=")
-        if not rest or name not in names:
+        name, sign, rest = str(each).partition("=")
+        if name in names and sign and not rest:
+            raise BadInput(f"{each}: no file is named after the equals sign")
+        if name not in names and name.isidentifier() and rest and not Path(each).exists():
+            raise BadInput(f"{each}: no such file, and no input is called {name!r}: there is {', '.join(names)}")
+        if not sign or name not in names:
             free = [known for known in ordered if known not in found]
             if not free:
                 raise BadInput(too_many)
