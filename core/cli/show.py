@@ -16,7 +16,7 @@ from clearport.cli.show_steps import steps_told
 from clearport.pipeline.lint.artifact import RULE, TILES
 from clearport.reports.figures import distance
 from clearport.runtime.parity import NETWORKS
-from clearport.words import task_title
+from clearport.words import counted, task_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -247,7 +247,7 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> None:
         print_parts(SKIPPED + Text(f" {reason} ({', '.join(groups)})", "not bold dim"))
     failed = sum(c.passed is False for c in checks)
     left_out = sum(c.passed is None for c in checks)
-    held = Text(f"{len(checks) - left_out} checks held", "bold green")
+    held = Text(f"{counted(len(checks) - left_out, 'check')} held", "bold green")
     verdict = Text(f"{failed} of {len(checks)} checks failed", "bold red") if failed else held
     print_parts(verdict + Text(f", {left_out} could not be made here" if left_out else "", "not bold"))
 

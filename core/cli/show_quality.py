@@ -107,4 +107,4 @@ def _gate(outcome: EvalOutcome | MeasuredOutcome) -> Text:
         return Text(f"{failed} of {failed + held} checks failed", "bold red") + Text(covers, "not bold yellow")
     if not held:
         return Text(f"no gate was given{covers}", "dim")
-    return Text(f"{held} checks held", "bold green") + Text(covers, "not bold yellow")
+    return Text(f"{counted(held, 'check')} held", "bold green") + Text(covers, "not bold yellow")

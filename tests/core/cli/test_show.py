@@ -178,7 +178,7 @@ def test_skipped_checks_are_reported_once_per_reason(capsys: pytest.CaptureFixtu
     show_checks(checks, as_json=False)
     said = capsys.readouterr().out
     assert "skipped golden by coreml: Core ML runs on macOS only (coreml/fp16, coreml/int8)" in said
-    assert said.endswith("1 checks held, 2 could not be made here\n")
+    assert said.endswith("1 check held, 2 could not be made here\n")
 
 
 def test_one_tile_is_one_tile(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
