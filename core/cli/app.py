@@ -20,6 +20,7 @@ from clearport.cli import runs as cli_runs
 from clearport.cli import serve as cli_serve
 from clearport.cli import stores as cli_stores
 from clearport.cli import train as cli_train
+from clearport.cli.command import App
 from clearport.cli.options import (
     CacheOpt,
     CalibrationOpt,
@@ -45,7 +46,7 @@ from clearport.cli.options import (
     split,
 )
 
-app = typer.Typer(
+app = App(
     name="clearport",
     no_args_is_help=True,
     add_completion=False,

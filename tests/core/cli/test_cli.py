@@ -67,6 +67,27 @@ def test_words_that_are_no_command_leave_with_two(words: tuple[str, ...]) -> Non
     assert "Traceback" not in shown.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "", "-o", "x.png"),
+        ("run", "bundle", "", "-o", "x.png"),
+        ("run", "bundle", "x.png", "-o", ""),
+        ("verify", ""),
+        ("export", "ncnet", "--out", ""),
+        ("export", "ncnet", "--out", "x", "--target", ""),
+        ("export", "ncnet", "--out", "x", "--precision", " , "),
+        ("export", "ncnet", "--out", "x", "--weights="),
+        ("eval", "bundle", "--data", ""),
+        ("pull", "", "x"),
+        ("list", ""),
+    ],
+)
+def test_an_empty_word_is_refused_and_never_the_current_folder_or_every_target(words: tuple[str, ...]) -> None:
+    shown = called(*words)
+    assert (shown.code, "it is empty" in " ".join(shown.err.split())) == (2, True)
+
+
 def test_a_process_leaves_with_the_code_and_says_why() -> None:
     shown = clearport("exprot")
     assert (shown.returncode, "exprot" in shown.stderr, "Traceback" in shown.stderr) == (2, True, False)
