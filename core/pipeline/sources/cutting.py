@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clearport.errors import CheckFailed
+from clearport.errors import BadInput, CheckFailed
 from clearport.graph import shapes
 from clearport.operators.reach import Whole, halo_of
 from clearport.pipeline.sources import measure
@@ -66,11 +67,17 @@ def tiled(candidate: Candidate, found: Reach, main: str, multiple: int, least: i
     """Whether tiles with this overlap reproduce the whole picture; they may not if only perturbation determined it.
 
     Raises:
+        BadInput: its output is not finite.
         CheckFailed: the operators determined the overlap, and the tiles differ.
     """
     if found.whole or found.halo > _LONGEST:
         return found
     off = measure.seams(candidate, main, found.halo, multiple, least, growth)
+    if math.isnan(off):
+        raise BadInput(
+            f"{candidate.name}: its output {main!r} contains NaN or infinity on noise in the range of its input: give "
+            "the range that it was made for (--range, or its contract)"
+        )
     if off <= measure.SEAM:
         return replace(found, how=f"{found.how}; tiles reproduce the whole picture")
     if "by its operators" in found.how:

@@ -51,6 +51,7 @@ class Description:
         return shapes.at(self.traits.inputs, size), shapes.at(self.traits.outputs, size)
 
 
+@np.errstate(invalid="ignore", over="ignore")  # the values of a network may be infinite or NaN: checked, not warned of
 def described(
     candidate: Candidate, outputs: Sequence[str], name: str, *, free: bool, contract: Contract, build: Build
 ) -> Description:

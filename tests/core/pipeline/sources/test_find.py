@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,24 @@ def test_external_parameters_are_reported() -> None:
         source_of(request(nn.Conv2d(3, 3, 1, device="meta").eval()))
     with pytest.raises(BadInput, match=r"torch\.float64.*call \.float\(\)"):
         source_of(request(nn.Conv2d(3, 3, 1, dtype=torch.float64).eval()))
+
+
+class Log(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.log(image - 0.5)
+
+
+def test_a_network_that_computes_nan_is_refused_without_warnings() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(BadInput, match="contains NaN or infinity on noise in the range of its input"):
+            source_of(request(Log().eval()))
+
+
+@pytest.mark.parametrize("network", ["ncnet", nn.Conv2d(3, 3, 1).eval()])
+def test_requantize_is_refused_for_what_is_no_file(network: str | nn.Module) -> None:
+    with pytest.raises(BadInput, match="--requantize: for a quantized ONNX file"):
+        source_of(ExportRequest(network=network, out=Path("out"), requantize=True))
 
 
 def test_a_network_is_never_called_as_one_of_clearport_s(tmp_path: Path) -> None:
