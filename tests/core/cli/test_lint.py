@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,12 +15,12 @@ from clearport.pipeline.lint.values import LintReport
 from device_tests.conftest import called
 
 
-def written(folder: Path, last: str) -> Path:
+def written(folder: Path, last: str, **attributes: Any) -> Path:
     """A convolution and one operator more, 24x32."""
     shape = [1, 3, 24, 32]
     nodes = [
         helper.make_node("Conv", ["image", "k"], ["x"], "/head/conv", pads=[1] * 4),
-        helper.make_node(last, ["x"], ["restored"], "/tail/last"),
+        helper.make_node(last, ["x"], ["restored"], "/tail/last", **attributes),
     ]
     ends = [[helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape)] for n in ("image", "restored")]
     kernel = numpy_helper.from_array(np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32) / 9, "k")
@@ -33,7 +34,8 @@ def written(folder: Path, last: str) -> Path:
 
 
 def test_a_refusal_is_exit_code_1_in_the_table_and_in_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, "MeanVarianceNormalization")  # over the batch, too, which ncnn does not have
+    dilated = {"kernel_shape": [3, 3], "dilations": [2, 2], "pads": [2] * 4}
+    path = written(tmp_path, "MaxPool", **dilated)  # ncnn's pools have no dilation
     monkeypatch.chdir(tmp_path)
     shown = called("lint", path, "--target", "ncnn", "--precision", "fp32")
     assert shown.code == 1
@@ -44,7 +46,7 @@ def test_a_refusal_is_exit_code_1_in_the_table_and_in_json(tmp_path: Path, monke
     report = LintReport.model_validate_json(given.out)
     assert (given.code, given.err, report.size) == (1, "", "24x32")
     (error,) = (finding for finding in report.findings if finding.level == "error")
-    assert [(layer.operator, layer.module) for layer in error.layers] == [("ReduceMean", "/tail/last")]
+    assert [(layer.operator, layer.module) for layer in error.layers] == [("MaxPool", "/tail/last")]
     assert list(tmp_path.iterdir()) == [path]
 
 
