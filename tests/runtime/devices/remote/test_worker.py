@@ -112,7 +112,8 @@ def launched(
 
 
 def left(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.name not in {"model.bin", "run_odd.py"})
+    given = {"model.bin", "run_odd.py", "__pycache__"}  # Python may compile what it imports
+    return sorted(p.name for p in folder.iterdir() if p.name not in given)
 
 
 def until(done: Callable[[], bool], within_s: float = 120.0) -> None:
