@@ -248,7 +248,7 @@ def _user() -> int:
 
 
 def _clear_scratch(folder: Path) -> None:
-    """A folder without its lock is being created or removed, unless nothing has changed in it for ``_SETTLED_S``."""
+    """A folder without its lock is being created or removed, unless no entry of it came or went for ``_SETTLED_S``."""
     if not (folder / _OWNER).is_file():
         if time.time() - folder.stat().st_mtime > _SETTLED_S:  # a library recreated it after its owner had removed it
             shutil.rmtree(folder, ignore_errors=True)

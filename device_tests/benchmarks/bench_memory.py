@@ -5,8 +5,8 @@ every 50 ms. PSS counts a page that several processes share once in all; the sum
 shown because other tools show it. A stage is what the export's progress names; a stage shorter than 50 ms has no line
 and belongs to the next. CPU seconds are those of all processes.
 
-Networks take their bundled weights, or published ones where ``CLEARPORT_SHARED`` has them; those that have neither get
-fresh ones, which compute as much.
+Networks take their bundled weights, or published ones where ``CLEARPORT_SHARED`` has them. Of those that have neither,
+an export that refuses to start without weights is a row that missed, with exit code 2.
 
     python device_tests/benchmarks/bench_memory.py rlfn iat --against ../old-checkout --json memory.json
 """

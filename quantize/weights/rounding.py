@@ -76,8 +76,9 @@ def run(
     """Round all constants of the int8 operators of a folded graph; its convolutions in order.
 
     Each is rounded on patches from the earlier, rounded layers; ``earlier``: so that it also compensates their errors,
-    which pays where every layer is int8 (RLFN: 1.5 dB) and not where the error is small. Transposed convolutions are
-    rounded to nearest, as is everything without ``inputs``. ``on_grid``: weights already on 8-bit grids stay.
+    which pays where every layer is int8 (RLFN x4 loses 0.89 dB of Set5 instead of 1.05) and not if the worst ones are
+    float (0.19 instead of 0.12). Transposed convolutions are rounded to nearest, as is everything without ``inputs``.
+    ``on_grid``: weights already on 8-bit grids stay.
     """
     arrays: dict[str, Array] = {}
     entries: dict[str, QParams] = {}
