@@ -15,7 +15,7 @@ import torch
 from onnx_ir.passes import common
 
 from clearport.base import Graph, TensorSpec
-from clearport.export.from_onnx.plain import plain_name
+from clearport.export.from_onnx.ends import plain_name
 from clearport.graph import nodes as graphs
 
 from .zoo import Foreign

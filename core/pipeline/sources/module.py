@@ -16,7 +16,7 @@ from clearport.bundle.files import TORCH_NETWORK
 from clearport.errors import BadInput
 from clearport.export import from_torch
 from clearport.export.deviations import arguments
-from clearport.export.from_onnx.plain import plain_name
+from clearport.export.from_onnx.ends import plain_name
 from clearport.graph import feeds, shapes
 from clearport.models import modes, normalized, pt2
 from clearport.pipeline.sources import measure, ranges

@@ -16,8 +16,9 @@ from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
 from clearport.errors import BadInput, CheckFailed, RuntimeFailure
+from clearport.export.from_onnx.ends import WHOLE
 from clearport.export.from_onnx.graph import check_sizes, graph_of
-from clearport.export.from_onnx.plain import WHOLE, Plain, plain, with_plain_pictures
+from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
 from clearport.graph import shapes
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from clearport.base import Array, Graph
-    from clearport.export.from_onnx.plain import End
+    from clearport.export.from_onnx.ends import End
     from clearport.protocols import Progress
 
 TOLERANCE, MOST = 1e-4, 1e-3

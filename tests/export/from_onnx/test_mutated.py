@@ -10,8 +10,9 @@ import pytest
 
 from clearport.base import TensorSpec
 from clearport.errors import BadInput
+from clearport.export.from_onnx.ends import End
 from clearport.export.from_onnx.graph import graph_of
-from clearport.export.from_onnx.plain import End, plain
+from clearport.export.from_onnx.plain import plain
 from clearport.export.from_onnx.read import read
 from tests.export.from_onnx.files import model, node
 

@@ -12,8 +12,9 @@ from torch import nn
 
 from clearport.base import TensorSpec
 from clearport.errors import BadInput
+from clearport.export.from_onnx.ends import layout_of, plain_name
 from clearport.export.from_onnx.graph import graph_of
-from clearport.export.from_onnx.plain import layout_of, plain, plain_name
+from clearport.export.from_onnx.plain import plain
 from clearport.export.from_onnx.read import read
 from clearport.graph import nodes as graphs
 from tests.export.from_onnx.files import both, given, model, node, noise, run

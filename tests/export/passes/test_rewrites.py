@@ -17,8 +17,9 @@ from clearport.export.passes.plain import axes, ranks, sampling
 from clearport.graph import nodes as graphs
 
 from ..tflite.harness import RANGE, after_conv, build, i64, one, onnxruntime, weight
+from .frame_cases import DEEP, FRAMES
 from .kernel_cases import PLACES, SCALARS
-from .rewritten_cases import CASES, DEEP, FRAMES, FUNCTIONS, MATRICES, RARER
+from .rewritten_cases import CASES, FUNCTIONS, MATRICES, RARER
 
 PLAIN = frozenset(
     {
