@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..tflite.harness import Case, after_conv, i64, one, weight
+import numpy as np
+
+from ..tflite.harness import Case, after_conv, f32, i64, one, weight
 
 
 def _line(*nodes: tuple[str, str, str, dict[str, object]], **constants: object) -> Case:
