@@ -17,7 +17,7 @@ from clearport.models.cost import Cost
 from clearport.models.normalized import order
 from clearport.operators.sizes import coarsest_stride, output_steps
 from clearport.pipeline.sources import contract as contracts
-from clearport.pipeline.sources import cutting, measure, ranges, spans
+from clearport.pipeline.sources import cutting, indices, measure, ranges, spans
 from clearport.pipeline.sources.contract import Contract
 from clearport.pipeline.sources.source import Traits
 from clearport.quantize.placement.cost import macs
@@ -83,6 +83,8 @@ def described(
     main = shapes.lead(ends)
     plain = measure.Candidate(contract.name or name, inputs, _plainly(run, inputs))
     graph = build(shapes.at(inputs, probe), shapes.at(ends, probe))
+    inputs, numbers = indices.with_rows(plain, graph, probe, contract.inputs)
+    plain = measure.Candidate(plain.name, inputs, plain.run)
     growth = None if picture is None else _growth(main, given[main.name].shape, probe, found, graph)
     taken, told = spans.found_of(plain, graph, main, probe, contract, growth)
     inputs = tuple(replace(s, value_range=taken.range or ranges.UNIT) if s.is_picture else s for s in inputs)
@@ -114,7 +116,7 @@ def described(
         outputs=ends,
         crop=growth.crop if growth else 0,
     )
-    how = {"input range": taken.why, "output range": told.why, "reach": reach.how}
+    how = {"input range": taken.why, "output range": told.why, "reach": reach.how} | numbers
     return Description(traits, found.tried if found else (), how)
 
 
