@@ -169,6 +169,12 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
     for finding, keys in _warnings(bundle.manifest.artifacts).items():
         print_parts(Text("warning ", "yellow") + Text(f"{', '.join(keys)}: {finding.message}"))
+    for what, why in (model.card or {}).get("found", {}).items():
+        if why.startswith("assumed: "):
+            print_parts(
+                Text("warning ", "yellow")
+                + Text(f"{what} is {why}; declare it with --contract, or a picture's with --range")
+            )
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for said in dict.fromkeys(f.message for a in bundle.artifacts for f in a.lint if f.rule == "tiles"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clearport.pipeline.sources.measure import Candidate
 
 _NUMBERS = frozenset({ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL})
-_UNKNOWN = "assumed: 0 to 1; other values are not tried unless a contract declares its range"
+_UNKNOWN = "assumed: 0 to 1, so that other values are not tried"
 
 
 def with_rows(
