@@ -167,14 +167,9 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         print_parts(Text(line, style))
     for reason, names in _untimed(bundle.artifacts).items():
         print_parts(Text(f"not timed: {', '.join(names)}: {reason}", "dim"))
-    for finding, keys in _warnings(bundle.manifest.artifacts).items():
-        print_parts(Text("warning ", "yellow") + Text(f"{', '.join(keys)}: {finding.message}"))
-    for what, why in (model.card or {}).get("found", {}).items():
-        if why.startswith("assumed: "):
-            print_parts(
-                Text("warning ", "yellow")
-                + Text(f"{what} is {why}; declare it with --contract, or a picture's with --range")
-            )
+    found = _warnings(bundle.manifest.artifacts).items()
+    for said in (*_assumed(model.card), *(f"{', '.join(keys)}: {finding.message}" for finding, keys in found)):
+        print_parts(Text("warning ", "yellow") + Text(said))
     for skipped in bundle.manifest.skipped:
         print_parts(Text("skipped ", "yellow") + Text(f"{skipped.what}: {skipped.reason}", "dim"))
     for said in dict.fromkeys(f.message for a in bundle.artifacts for f in a.lint if f.rule == "tiles"):
@@ -183,6 +178,13 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
         print_parts(Text(failure, "red"))
     verdict = Text("every check passed", "bold green") if bundle.passed else Text("checks failed", "bold red")
     print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
+
+
+def _assumed(card: dict[str, Any] | None) -> list[str]:
+    """What was assumed of a user's network, and how to declare it."""
+    found = (card or {}).get("found", {}).items()
+    assumed = [f"{what} is {why}" for what, why in found if why.startswith("assumed: ")]
+    return [f"{said}; declare it with --contract, or a picture's with --range" for said in assumed]
 
 
 def _warnings(artifacts: Sequence[ArtifactRecord]) -> dict[LintFinding, list[str]]:

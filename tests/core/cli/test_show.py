@@ -205,10 +205,10 @@ def test_an_export_says_which_weights_it_took(made: Bundle, capsys: pytest.Captu
 
 
 def test_an_export_warns_of_ranges_that_nobody_knows(made: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    found = {"input range": "its input is divided by 255 first", "output range": "assumed: it is another picture"}
+    found = {"input range": "its input is divided by 255 first", "output range": "assumed: it is a map"}
     model = made.manifest.model.model_copy(update={"card": {"source": "my.onnx", "found": found}})
     show_bundle(Bundle(made.folder, made.manifest.model_copy(update={"model": model})), as_json=False)
     told = [line for line in capsys.readouterr().out.splitlines() if "range" in line and line.startswith("warning")]
     assert told == [
-        "warning output range is assumed: it is another picture; declare it with --contract, or a picture's with --range"
+        "warning output range is assumed: it is a map; declare it with --contract, or a picture's with --range"
     ]
