@@ -19,7 +19,7 @@ from clearport.runtime.parity import NETWORKS
 from clearport.words import counted, task_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from clearport.bundle.folder import Bundle
     from clearport.bundle.manifest import ArtifactRecord, LintFinding
@@ -180,7 +180,7 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     print_parts(verdict + Text(f": {bundle.folder}/report.html", "not bold"))
 
 
-def _assumed(card: dict[str, Any] | None) -> list[str]:
+def _assumed(card: Mapping[str, Any] | None) -> list[str]:
     """What was assumed of a user's network, and how to declare it."""
     found = (card or {}).get("found", {}).items()
     assumed = [f"{what} is {why}" for what, why in found if why.startswith("assumed: ")]
