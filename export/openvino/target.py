@@ -46,6 +46,12 @@ _VIEWS = frozenset((*RESHAPE.openvino, *SQUEEZE.openvino, *UNSQUEEZE.openvino))
 IN_FLOAT32 = "precise"
 """OpenVINO's attribute of layers that must keep their precision."""
 
+_LOST_END = 2e-6
+"""Ranges that begin nearer to zero are spelled out: those within 1e-6 are lost (``quirks.openvino``: TINY_ENDS)."""
+
+_HIGHEST = 255
+"""The highest level of int8 values (as uint8)."""
+
 _COUNTED_NAME = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 
 
@@ -99,6 +105,7 @@ def _write(model: bytes, path: Path, half: bool) -> None:
     passes.compress_quantize_weights_transformation(network)
     _keep_roundings(network)
     _keep_apart(network)
+    _spell_out(network)
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
@@ -180,6 +187,30 @@ def _put_same(node: Any) -> None:
 
     same = ops.prelu(node.input_value(0), ops.constant(np.ones(1, np.float32)), name=f"{node.get_friendly_name()}.same")
     node.input(0).replace_source_output(same.output(0))
+
+
+def _spell_out(network: Any) -> None:
+    """Write the rounding of tensors of very small values as arithmetic, which the CPU plugin computes in float32.
+
+    Of a FakeQuantize it takes the lower end for zero if that is closer to zero than 1e-6, and drops the zero point with
+    it (``quirks.openvino``: TINY_ENDS).
+    """
+    from openvino import opset13 as ops
+
+    for node in network.get_ordered_ops():
+        if node.get_type_name() != "FakeQuantize":
+            continue
+        low, high = (float(node.input_value(port).get_node().data.max()) for port in (3, 4))
+        if not -_LOST_END < low < 0:
+            continue
+        name, readers = node.get_friendly_name(), list(node.output(0).get_target_inputs())
+        step = (high - low) / _HIGHEST
+        levels = ops.multiply(node.input_value(0), ops.constant(np.float32(1 / step)))
+        zero = np.float32(np.rint(-low / step))
+        levels = ops.clamp(ops.round(levels, "half_to_even"), -float(zero), _HIGHEST - float(zero))
+        found = ops.multiply(levels, ops.constant(np.float32(step)), name=name)
+        for reader in readers:
+            reader.replace_source_output(found.output(0))
 
 
 def _moves() -> frozenset[str]:

@@ -165,6 +165,15 @@ LOST_ROUNDING = Quirk(
     "rewritten",
     "export/openvino/target.py: _keep_roundings",
 )
+TINY_ENDS = Quirk(
+    "very small ranges",
+    _SEEN,
+    "",
+    "int8: a tensor whose range begins less than 1e-6 below zero, as behind a convolution with weights of almost zero",
+    "the zero point is dropped: all values are off by as many steps as it has, up to 120",
+    "rewritten",
+    "export/openvino/target.py: _spell_out",
+)
 SHARED_VIEWS = Quirk(
     "two views of one tensor",
     _SEEN,
@@ -213,6 +222,7 @@ QUIRKS = (
     CUT_BOUNDS,
     PAD_WRAP,
     LOST_ROUNDING,
+    TINY_ENDS,
     SHARED_VIEWS,
     BRAIN_FLOAT,
     ASYMMETRIC,

@@ -119,11 +119,13 @@ def _fold_weights(model: Any) -> None:
 
 
 def _rounded(model: Any, taps: Taps) -> dict[str, Any]:
-    """The FakeQuantize outputs of the tensors ``taps``: the reader names them after their DequantizeLinear."""
+    """The rounded values of the tensors ``taps``: the reader names them after their DequantizeLinear. The
+    rounding of very small ones is written as arithmetic that ends in a product (``export/openvino/target.py``).
+    """
     found: dict[str, Any] = {}
     for node in model.get_ordered_ops():
         name = node.get_friendly_name().removesuffix(".dequantize")
-        if node.get_type_name() == "FakeQuantize" and name in taps:
+        if node.get_type_name() in {"FakeQuantize", "Multiply"} and name in taps:
             found[name] = node.output(0)
     return found
 

@@ -22,12 +22,14 @@ from clearport.export.passes import order as passes
 from clearport.export.written import described, target_graph
 from clearport.graph import nodes as graphs
 from clearport.protocols import Target
+from clearport.quantize import scheme
 from clearport.quantize.flow import quantize
 from clearport.quantize.qdq import to_qdq
 from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
 
 from ..every_target import outcome_of
+from ..quirks_seen import TINY, TINY_CONSTANTS
 from ..shared_views import FIRST, shared
 from ..tflite.harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
 
@@ -232,3 +234,20 @@ def test_views_of_what_a_convolution_reads(
     for precision, far in (("fp32", 1e-5), ("fp16", 2e-3)):
         found = outcome_of("openvino", graph, None, precision, image, tmp_path, None).picture
         np.testing.assert_allclose(found, wanted, atol=far * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("sides", [(10, 12), ("H", "W")], ids=["fixed", "free"])
+def test_very_small_values_keep_their_levels(sides: tuple[Any, Any], tmp_path: Path) -> None:
+    """OpenVINO drops the zero point of a range that begins within 1e-6 of zero (``quirks.openvino``: TINY_ENDS)."""
+    graph = build(after_conv(*TINY, constants=TINY_CONSTANTS), *sides)
+    quantized, image = quantize(graph, pictures(), PLAIN), real(pictures()[0])
+    entries = {name: quantized.table.entries[name] for name in ("a", "c", "s")}
+    assert all(-1e-6 < scheme.to_real(np.int8([-128]), entry)[0] < 0 for entry in entries.values())
+    (artifact,) = TARGET.lower(target_graph(graph, quantized, "int8"), Options(io="float32"), tmp_path)
+    assert isinstance(artifact, Artifact)
+    taps = {name: (entry.scale[0], entry.zero_point + 128) for name, entry in entries.items()}
+    found = RUNNER.open(artifact.path, 1, {}).run({"image": image})
+    np.testing.assert_allclose(found["restored"], onnxruntime(to_qdq(quantized), image), rtol=1e-5, atol=1e-5)
+    shown = RUNNER.open(artifact.path, 1, {"taps": taps}).run({"image": image})
+    np.testing.assert_array_equal(shown["restored"], found["restored"])
+    assert all(np.ptp(shown[f"tap:{name}"].astype(int)) > 200 for name in taps)
