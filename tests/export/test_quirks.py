@@ -27,7 +27,6 @@ from .quirks_seen import (
     copies_what_keeps_its_size,
     counts_a_window_more,
     cuts_the_bounds_of_clamps,
-    drops_zero_points_of_small_values,
     gives_memory_away,
     leaves_a_rounding_out,
     multiplies_other_numbers,
@@ -43,6 +42,7 @@ from .quirks_seen import (
     rounds_a_softmax,
     rounds_halves_of_averages_away,
 )
+from .small_values import drops_zero_points_of_small_values
 from .tflite.harness import f32
 
 TABLES = {

@@ -29,8 +29,8 @@ from clearport.registry import TARGETS, missing
 from clearport.runtime import pixels
 
 from ..every_target import outcome_of
-from ..quirks_seen import TINY, TINY_CONSTANTS
 from ..shared_views import FIRST, shared
+from ..small_values import TINY, TINY_CONSTANTS
 from ..tflite.harness import PLAIN, after_conv, build, one, onnxruntime, pictures, real, weight
 
 if missing(("openvino",)):
