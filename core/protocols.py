@@ -84,9 +84,10 @@ class Runner(Protocol):
     installed, or None), ``interpreter()`` (the Python executable of its worker, or None if none has the runtime),
     ``prepare()`` (imports the runtime, before ``open`` is timed), ``extra`` (the extra that installs its packages),
     ``most_pixels`` (for slow runtimes: the largest picture, in pixels, that it runs without being named),
-    ``distorts(precision, variant)`` (why this machine's CPU computes such a file incorrectly, or None) and ``units``
-    (supported units of ``cpu``, ``gpu`` and ``npu``; default ``("cpu",)``). An export proves its files on the CPU;
-    ``clearport bench --unit`` uses the other units.
+    ``distorts(precision, variant)`` (why this machine's CPU computes such a file incorrectly, or None),
+    ``method_of(variant)`` (``method`` for a variant of which it runs a part) and ``units`` (supported units of ``cpu``,
+    ``gpu`` and ``npu``; default ``("cpu",)``). An export proves its files on the CPU; ``clearport bench --unit`` uses
+    the other units.
 
     A session's ``facts()`` may have ``operators_per_unit`` (unit -> kernel -> how many) and ``emulated``: the
     substitute for the hardware, such as a software GPU or a simulator; its times are no latencies.

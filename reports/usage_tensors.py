@@ -58,6 +58,11 @@ class End:
         return self.spec.is_picture and self.spec.dtype == "uint8"
 
     @property
+    def image(self) -> bool:
+        """Whether it is an image in Core AI, where quantized pictures are uint8 tensors, too."""
+        return self.picture and self.spec.layout == "NHWC"
+
+    @property
     def height(self) -> int | None:
         size = shapes.size_of(self.spec)
         return size.height if size else None

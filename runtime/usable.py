@@ -39,6 +39,12 @@ def units_of(runner: Runner) -> tuple[str, ...]:
     return tuple(getattr(runner, "units", ("cpu",)))
 
 
+def method_of(runner: Runner, file: Written) -> str:
+    """How a runner runs a file, for rows and records."""
+    told = getattr(runner, "method_of", None)
+    return runner.method if told is None else str(told(file.variant))
+
+
 def too_large(runner: Runner, height: int, width: int) -> str | None:
     """Why a runner runs a picture only if named explicitly, or None.
 

@@ -15,7 +15,7 @@ from clearport.pipeline.prove import network_of, run_each
 from clearport.pipeline.verify import check_artifact
 from clearport.protocols import no_progress
 from clearport.runtime.parity import NETWORKS
-from clearport.runtime.usable import runners_of
+from clearport.runtime.usable import method_of, runners_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,8 @@ class BundleUnderTest:
         runner = next((runner for runner, obstacle in runners_of(record) if obstacle is None), None)
         assert runner is not None, f"{key}: no runtime for it is available"
         (outputs,) = run_each(runner.name, artifact, [exam.sample], self.threads)
-        reports = [r for r in exam.judge(outputs, artifact, runner.method) if r.reference.startswith(NETWORKS)]
+        judged = exam.judge(outputs, artifact, method_of(runner, artifact))
+        reports = [report for report in judged if report.reference.startswith(NETWORKS)]
         assert reports, f"{key}: the bundle does not contain the network to compare with"
         told = [report.output for report in reports if report.same is not None]
         assert not told, f"{key}: {told[0]} is class indices or Booleans, which have no PSNR; use assert_parity"

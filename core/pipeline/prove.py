@@ -20,7 +20,7 @@ from clearport.protocols import Runner
 from clearport.runtime import pixels
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.steps.report import unproven
-from clearport.runtime.usable import runners_of, too_large
+from clearport.runtime.usable import method_of, runners_of, too_large
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def _proofs(
         words = (problems.told(error, f"running {artifact.key} by {runner.name}"),)
         first = exams[0].criteria[0]
         name, basis, limits = first.reference.name, first.basis, first.tolerance
-        return Proof((ParityReport(False, None, None, None, None, runner.method, name, basis, limits, words),))
+        method = method_of(runner, artifact)
+        return Proof((ParityReport(False, None, None, None, None, method, name, basis, limits, words),))
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,11 @@ def judge(
     Raises:
         RuntimeFailure: the runtime raised, crashed or hung.
     """
-    names = [spec.name for spec in artifact.outputs]
+    names, method = [spec.name for spec in artifact.outputs], method_of(runner, artifact)
     with open_worker(runner.name, artifact, threads, TIMEOUT_S) as worker:
         outputs = tuple(worker.outputs(pixels.tensors(e.sample, artifact.inputs), names) for e in exams)
         with _JUDGING:
-            reports = [exam.judge(output, artifact, runner.method) for exam, output in zip(exams, outputs, strict=True)]
+            reports = [exam.judge(output, artifact, method) for exam, output in zip(exams, outputs, strict=True)]
         proven = []
         for place, exam in enumerate(exams if steps is not None else ()):
             assert steps is not None
@@ -194,14 +195,14 @@ def judge(
                     found = _by_twin(runner, artifact, exam, outputs[place], threads, steps)
             except problems.UNEXPECTED as error:  # then the file is judged by its output
                 said = problems.told(error, f"reading the tensors of {artifact.key} by {runner.name}")
-                proven.append(unproven(runner.method, exam.name, said))
+                proven.append(unproven(method, exam.name, said))
                 break
             if found is None:
                 break
             proven.append(found)
             if doubted and found.passed:
                 with _JUDGING:
-                    reports[place] = exam.by_steps().judge(outputs[place], artifact, runner.method)
+                    reports[place] = exam.by_steps().judge(outputs[place], artifact, method)
     return Judged(outputs, tuple(reports), tuple(proven))
 
 

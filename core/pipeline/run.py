@@ -21,7 +21,7 @@ from clearport.protocols import no_progress
 from clearport.registry import NETWORKS
 from clearport.runtime import pixels, tiling
 from clearport.runtime.tiling_png import CHANNELS, save_strips
-from clearport.runtime.usable import runners_of, too_large
+from clearport.runtime.usable import method_of, runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,12 +200,12 @@ def usable_runner(artifact: Artifact, *, patient: bool = True) -> tuple[str, str
     for runner, obstacle in runners_of(artifact):
         tedious = too_large(runner, *_sides(artifact)) if obstacle is None else None
         if obstacle is None and tedious is None:
-            return runner.name, runner.method
+            return runner.name, method_of(runner, artifact)
         if tedious is not None:
             slow.append(runner)
         reasons.append(tedious or f"{runner.title}: {obstacle}")
     if slow and patient:
-        return slow[0].name, slow[0].method
+        return slow[0].name, method_of(slow[0], artifact)
     if slow:
         raise BadInput(f"{artifact.key}: {'; '.join(reasons)}")
     raise BadInput(f"{artifact.key} cannot be run here: {'; '.join(reasons) or 'clearport has no runner for it'}")

@@ -25,7 +25,7 @@ from clearport.reports.figures import figures, steps_figures
 from clearport.reports.junit import Check
 from clearport.runtime.older.table import known
 from clearport.runtime.side_by_side import side_by_side, workers
-from clearport.runtime.usable import runners_of, too_large
+from clearport.runtime.usable import method_of, runners_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -194,7 +194,7 @@ def _checks(
         judged = judge(runner, artifact, exams, threads, steps)
         seconds = (time.monotonic() - began) / len(exams)
         checks = [
-            _check(exam, reports, runner.name, runner.method, seconds, record.key)
+            _check(exam, reports, runner.name, method_of(runner, record), seconds, record.key)
             for exam, reports in zip(exams, judged.reports, strict=True)
         ]
         checks += [_stepped(record, runner, found) for found in judged.steps]

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearport.errors import ClearportError, RuntimeFailure
+from clearport.registry import installed_versions
+
 if TYPE_CHECKING:
     from clearport.base import Array
 
@@ -27,11 +30,19 @@ PACKAGE = "coreai-core"
 LEAST_OS = "27"
 """OS version (iOS and macOS): the only one that the package can write for."""
 
-NO_PICTURE_ENDS = (
-    "Core AI files take and give tensors: the format has image ends, but Apple's runtime for Linux cannot be given an "
-    "image (that needs CoreVideo), so that nothing here would prove them"
-)
-"""Reason why there is no image variant, unlike in Core ML."""
+MAIN, TENSORS = "main", "tensors"
+"""Functions of a program. With images as inputs or outputs, ``main`` converts them and calls ``tensors``."""
+
+IMAGE = "image"
+"""Metadata value of ``VARIANT_KEY`` for files whose ``main`` has images, and the name of that variant."""
+
+VARIANT_KEY = "clearport.variant"
+
+NOT_RUN = "images need CoreVideo, which only Apple's systems have"
+"""Reason why ``main`` of the image variant cannot be run elsewhere (``coreai.runtime.HAS_IMAGE_SUPPORT``)."""
+
+IMAGE_CHANNELS = 4
+"""Channels of an image as a tensor (height, width, 4), uint8: blue, green, red, alpha."""
 
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 """The files of an ``.aimodel``: the program with its constants, the program's SHA-256 (32 bytes), the producer."""
@@ -44,11 +55,15 @@ _NO_PLACE = "clearport"
 
 @dataclass(frozen=True)
 class End:
-    """An input or output of a program; dynamic sides are -1. ``name`` is a Python identifier."""
+    """An input or output of a program; dynamic sides are -1. ``name`` is a Python identifier.
+
+    ``image``: 32-bit BGRA in ``main``, and in ``tensors`` a uint8 tensor of ``shape``, (height, width, 4).
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: type[np.generic]
+    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,27 @@ def unusable() -> str | None:
     return (
         f"{PACKAGE} {VERSION} is made for Linux on x86-64 and for macOS 26 on Apple silicon, not for {system} {machine}"
     )
+
+
+@contextmanager
+def version_named() -> Iterator[None]:
+    """Context in which an error of another version of the package than ``VERSION`` names both versions.
+
+    Raises:
+        RuntimeFailure: the package raised, and its version is another one.
+    """
+    try:
+        yield
+    except (ClearportError, OSError):
+        raise
+    except Exception as error:
+        found = installed_versions((PACKAGE,))[PACKAGE]
+        if found in {None, VERSION}:
+            raise
+        raise RuntimeFailure(
+            f"{PACKAGE} {found} is installed, and clearport is made for {VERSION} (pip install {PACKAGE}=={VERSION}): "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def constant(array: Array) -> Any:
@@ -99,18 +135,54 @@ def layer(name: str) -> Iterator[None]:
 
 
 def build(inputs: Sequence[End], outputs: Sequence[End], write: Callable[..., Sequence[Any]]) -> Any:
-    """A program whose function ``main`` is built by ``write`` from its inputs."""
+    """A program whose function ``main`` is built by ``write`` from its inputs.
+
+    With images among ``inputs`` or ``outputs``, ``write`` builds the function ``tensors``, and ``main`` calls it.
+    """
     from coreai.authoring import AIProgram, Context, Module, graph
 
-    def main(*values: Any) -> Any:
-        made = write(*values)
-        return made[0] if len(made) == 1 else tuple(made)
+    def called(*values: Any) -> Any:
+        return _returned(write(*values))
 
-    _describe(main, inputs, outputs)
+    images = any(end.image for end in (*inputs, *outputs))
+    _describe(called, inputs, outputs, _tensor)
     module = _module(Context, Module)
     with module:
-        graph(main, provided_name="main")
+        made = graph(called, provided_name=TENSORS if images else MAIN)
+        if images:
+            _wrap(made, inputs, outputs)
     return AIProgram(module)
+
+
+def _wrap(tensors: Any, inputs: Sequence[End], outputs: Sequence[End]) -> None:
+    """``main``: images to tensors, ``tensors``, and its results to images."""
+    from coreai.authoring import graph, image_to_tensor, tensor_to_image
+
+    def called(*values: Any) -> Any:
+        with layer(_NO_PLACE):
+            given = [image_to_tensor(v) if e.image else v for e, v in zip(inputs, values, strict=True)]
+            made = zip(outputs, tensors(*given), strict=True)
+            return _returned([tensor_to_image(_image(end), value) if end.image else value for end, value in made])
+
+    _describe(called, inputs, outputs, lambda end: _image(end) if end.image else _tensor(end))
+    graph(called, provided_name=MAIN)
+
+
+def _returned(made: Sequence[Any]) -> Any:
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def _tensor(end: End) -> Any:
+    from coreai.authoring import TensorType
+
+    return TensorType(end.shape, end.dtype, name=end.name)
+
+
+def _image(end: End) -> Any:
+    from coreai._compiler._mlir_libs._coreaiIR._bindings.mlir.dialects.coreai import FourCC
+    from coreai.authoring import ImageType
+
+    return ImageType(FourCC.BGRA32, *end.shape[:2], name=end.name)
 
 
 def _module(context: Any, module: Any) -> Any:
@@ -119,11 +191,11 @@ def _module(context: Any, module: Any) -> Any:
         return module.create()
 
 
-def _describe(main: Any, inputs: Sequence[End], outputs: Sequence[End]) -> None:
+def _describe(main: Any, inputs: Sequence[End], outputs: Sequence[End], type_of: Callable[[End], Any]) -> None:
     """Give a function the signature that ``graph`` reads, without a source location."""
-    from coreai.authoring import TensorType, Value
+    from coreai.authoring import Value
 
-    kinds = [_Annotated(Value, TensorType(e.shape, e.dtype, name=e.name)) for e in (*inputs, *outputs)]
+    kinds = [_Annotated(Value, type_of(end)) for end in (*inputs, *outputs)]
     given, made = kinds[: len(inputs)], kinds[len(inputs) :]
     main.__signature__ = inspect.Signature(
         [inspect.Parameter(e.name, inspect.Parameter.POSITIONAL_ONLY) for e in inputs]
@@ -154,8 +226,10 @@ def save(program: Any, about: About, folder: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()), indent=1, sort_keys=True) + "\n")
 
 
-async def watched(asset: Any, folder: Path, layers: Collection[str], note: Callable[[str, Array], None]) -> Any:
-    """The function ``main`` of an asset; while it runs, it passes the int8 tensors of ``layers`` to ``note``.
+async def watched(
+    asset: Any, name: str, folder: Path, layers: Collection[str], note: Callable[[str, Array], None]
+) -> Any:
+    """The function ``name`` of an asset; while it runs, it passes the int8 tensors of ``layers`` to ``note``.
 
     ``folder``, which must end in ``.aimodelx``, keeps the compiled program. If a tensor is
     reported several times, the last one counts. Also returns the objects that must outlive the function.
@@ -178,7 +252,7 @@ async def watched(asset: Any, folder: Path, layers: Collection[str], note: Calla
             note(places[identifiers.id], arrays[0])
 
     logger = IntermediateLogger([CompileIdentifiers(each) for each in places], heard, True)
-    function = model.load_function("main", intermediate_logger=logger)
+    function = model.load_function(name, intermediate_logger=logger)
     return function, (model, logger)
 
 
@@ -194,6 +268,12 @@ def metadata(folder: Path) -> dict[str, Any]:
     """The metadata of an ``.aimodel`` (``custom_metadata`` does not exist in 1.0.0b3)."""
     told: dict[str, Any] = json.loads((folder / METADATA).read_bytes())
     return told
+
+
+def has_images(folder: Path) -> bool:
+    """Whether ``main`` of an ``.aimodel`` written by clearport has images as inputs or outputs."""
+    known: dict[str, Any] = metadata(folder).get("creatorDefinedMetadata", {})
+    return known.get(VARIANT_KEY) == IMAGE
 
 
 def damage(folder: Path) -> str | None:

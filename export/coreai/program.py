@@ -4,6 +4,9 @@ From outside in::
 
     fp32, fp16:  float32 (1, C, H, W) in the network's range -> [cast] -> network -> [cast] -> the same
     int8:        uint8, int8 or float32 (1, C, H, W) -> dequantize -> network -> quantize -> the same
+    image:       BGRA image -> uint8 (H, W, 4) -> (1, 3, H, W) in the network's range -> network -> the same, back
+
+The image variant has RGB pictures as images and all other inputs and outputs as above, in float32.
 
 With int8 every value in the scale table is rounded to its int8 grid by a quantize/dequantize pair, except after
 quantization-agnostic operators, whose outputs already lie on that grid.
@@ -19,7 +22,7 @@ import numpy as np
 
 from clearport.base import Graph, IODType, Precision, TensorSpec
 from clearport.errors import BadInput
-from clearport.export.coreai import beta
+from clearport.export.coreai import beta, images
 from clearport.export.coreai.lowering import Lowering, dtype_of, refined, refuse, sides_of
 from clearport.export.without_rule import unknown
 from clearport.graph import nodes as graphs
@@ -37,13 +40,26 @@ _UINT8_OFFSET = 128  # from the table's int8 zero point to that of its uint8 twi
 
 @dataclass(frozen=True)
 class Plan:
-    """What to lower, and how. ``table`` is set for int8, ``fallback`` applies to float16."""
+    """What to lower, and how. ``table`` is set for int8, ``fallback`` applies to float16.
+
+    ``images``: the image variant, whose inputs and outputs are no integer tensors, whatever ``io`` says.
+    """
 
     graph: Graph
     precision: Precision
     io: IODType
     table: ScaleTable | None = None
     fallback: frozenset[str] = frozenset()
+    images: bool = False
+
+    @property
+    def pictures(self) -> list[TensorSpec]:
+        """The inputs and outputs that the image variant has as images."""
+        return [spec for spec in (*self.graph.inputs, *self.graph.outputs) if spec.is_picture and spec.color == "RGB"]
+
+    def as_image(self, spec: TensorSpec) -> bool:
+        """Whether a tensor is an image in the file."""
+        return self.images and spec in self.pictures
 
     def contract(self, spec: TensorSpec) -> TensorSpec:
         """Description of an input or output of the file."""
@@ -51,6 +67,8 @@ class Plan:
         if spec.kind == "index":
             return replace(spec, name=named, dtype="int32")
         plain = replace(spec, name=named)
+        if self.as_image(spec):
+            return replace(plain.with_dtype("uint8", 1.0, 0, "NHWC"), value_range=(0.0, 255.0))
         if not self.as_integers(spec):
             return plain
         grid, zero_point = self.grid(spec)
@@ -58,7 +76,9 @@ class Plan:
 
     def as_integers(self, spec: TensorSpec) -> bool:
         """Whether a tensor of the file is quantized."""
-        return self.table is not None and self.io != "float32" and spec.is_picture and spec.name in self.table
+        if self.images or self.table is None:
+            return False
+        return self.io != "float32" and spec.is_picture and spec.name in self.table
 
     def grid(self, spec: TensorSpec) -> tuple[QParams, np.generic]:
         """The quantization parameters of an input or output, and its zero point in the file's dtype."""
@@ -77,6 +97,9 @@ class Plan:
 
     def _end(self, spec: TensorSpec, value: ir.Value) -> beta.End:
         made = self.contract(spec)
+        if self.as_image(spec):
+            height, width = made.shape[1:3]
+            return beta.End(made.name, (int(height), int(width), beta.IMAGE_CHANNELS), np.uint8, image=True)
         sides = made.shape if value.shape is None else tuple(value.shape)
         return beta.End(made.name, tuple(n if isinstance(n, int) else -1 for n in sides), _type(made.dtype))
 
@@ -158,6 +181,8 @@ def _enter(low: Lowering, plan: Plan, spec: TensorSpec, value: ir.Value, x: Any)
     low.begin(next((node for node in value.consumers() if name_of(node.outputs[0]) in low.fallback), None))
     if spec.kind == "index":
         return x
+    if plan.as_image(spec):
+        x = images.entered(low, spec, x)
     if plan.as_integers(spec):
         params, zero_point = plan.grid(spec)
         return low.dequantize(x, params.scale[0], zero_point)
@@ -174,5 +199,7 @@ def _leave(low: Lowering, plan: Plan, spec: TensorSpec) -> Any:
         if plan.as_integers(spec):
             params, zero_point = plan.grid(spec)
             return low.quantize(y, params.scale[0], zero_point)
+        if plan.as_image(spec):
+            return images.left(low, spec, y)
         wanted = _type(plan.contract(spec).dtype)
         return y if dtype_of(y) == np.dtype(wanted) else low.ops.cast(y, wanted)

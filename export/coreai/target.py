@@ -2,15 +2,18 @@
 
 Precisions: ``fp32``, ``fp16`` and ``int8`` (weights and activations, from the scale table; computed in float32 between
 quantization steps). int8 files have inputs and outputs of type ``--io``, all others float32. Apple's own runtime for
-Linux proves them, on the CPU; this does not cover GPU and Neural Engine. There is no image variant, unlike for Core ML:
-that runtime does not accept images, so such a file could not be proven.
+Linux proves them, on the CPU; this does not cover GPU and Neural Engine.
+
+Of networks with RGB pictures there is also an image variant of a fixed size: ``main`` takes and returns 32-bit BGRA
+images, as the camera has them, and calls the function ``tensors`` of the same file, which takes and returns their
+pixels. The proof runs ``tensors``: what Apple's runtime for Linux lacks is only the view of an image as its pixels.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +50,13 @@ class CoreAI:
         return beta.unusable()
 
     def lower(self, form: TargetGraph, options: Options, folder: Path) -> Sequence[Artifact | Skipped]:
-        """Write ``<network>_x<scale>_<precision>.aimodel/``.
+        """Write ``<network>_x<scale>_<precision>.aimodel/``, and the image variant ``..._image.aimodel/``.
 
         Raises:
             UnsupportedOperator: the graph holds an operator without a conversion rule.
             BadInput: the graph was made for another size than ``options.size``, or the folder cannot be written.
             NotInstalled: coreai-core is missing.
+            RuntimeFailure: another version of it is installed, which raised.
         """
         if missing(self.requires):
             raise NotInstalled(missing(self.requires)[0], self.name)
@@ -62,11 +66,25 @@ class CoreAI:
         graph = ranks.run(sampling.run(recurrent.run(form.graph)), every=True)
         half = COMPUTE[form.precision] is np.float16
         fallback = extended(choose(form.graph), form.graph, graph).names | spoiled(graph) if half else frozenset[str]()
-        return [_lower(Plan(graph, form.precision, options.io, form.table, fallback), folder)]
+        plan = Plan(graph, form.precision, options.io, form.table, fallback)
+        with_images, refusal = replace(plan, images=True), _without_images(plan)
+        with beta.version_named():
+            return [_lower(plan, folder), refusal or _lower(with_images, folder)]
+
+
+def _without_images(plan: Plan) -> Skipped | None:
+    """Why there is no image variant."""
+    what = f"{TARGET.name}/{plan.precision}/{beta.IMAGE}"
+    if not plan.pictures:
+        return Skipped(what, "no input or output is an RGB picture, the only kind that Core AI's images hold here")
+    if any(spec.dynamic for spec in plan.pictures):
+        return Skipped(what, "Core AI's images have a fixed size: give --size")
+    return None
 
 
 def _lower(plan: Plan, folder: Path) -> Artifact:
-    path = folder / f"{plan.graph.stem}_{plan.precision}.aimodel"
+    variant = beta.IMAGE if plan.images else ""
+    path = folder / f"{'_'.join(filter(None, (plan.graph.stem, plan.precision, variant)))}.aimodel"
     inputs, outputs = (tuple(map(plan.contract, specs)) for specs in (plan.graph.inputs, plan.graph.outputs))
     program = convert(plan)
     with atomic_path(path) as temporary:
@@ -77,7 +95,7 @@ def _lower(plan: Plan, folder: Path) -> Artifact:
             part.rename(temporary / part.name)
         made.rmdir()
     versions = {name: found for name, found in installed_versions(TARGET.requires).items() if found}
-    return Artifact(TARGET.name, plan.precision, path, digest(path), inputs, outputs, versions)
+    return Artifact(TARGET.name, plan.precision, path, digest(path), inputs, outputs, versions, variant)
 
 
 def _about(plan: Plan, contract: str) -> beta.About:
@@ -90,6 +108,8 @@ def _about(plan: Plan, contract: str) -> beta.About:
         "clearport.pixel_contract": contract,
         "clearport.minimum_os": f"iOS {beta.LEAST_OS}, macOS {beta.LEAST_OS}",
     }
+    if plan.images:
+        facts[beta.VARIANT_KEY] = beta.IMAGE
     what = f"{graph.spec_name} x{graph.scale}, {_WORDS[plan.precision]}"
     return beta.About(
         author=(f"{known['paper']} ({known['url']}); " if "paper" in known else "") + "exported by clearport",

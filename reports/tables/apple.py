@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearport.base import PRECISIONS, Skipped
-from clearport.export.coreai.beta import LEAST_OS, NO_PICTURE_ENDS
+from clearport.export.coreai.beta import IMAGE, LEAST_OS, NOT_RUN, TENSORS
 from clearport.export.coreml.program import FIRST_IOS
 from clearport.reports.cells import NOTHING, headed, optional, without_empty_columns
 from clearport.reports.choice.picks import to_network
@@ -59,7 +59,8 @@ def _table(manifest: Manifest, artifacts: list[ArtifactRecord]) -> Table:
         "“Reference-evaluated”: clearport's own evaluator of the saved package, since Core ML's runtime exists on "
         f"macOS only. Core AI's CPU runtime for Linux is Apple's; it is no evidence for GPU and Neural Engine. A "
         f"twin is the same program for small pictures, since that runtime is slow: its dB are those of another "
-        f"picture. Times are measured on a Mac only. {NO_PICTURE_ENDS}; Core ML's “image” files take a CVPixelBuffer."
+        f"picture. Times are measured on a Mac only. “{IMAGE}” files take and return CVPixelBuffers. Of Core AI's, the "
+        f"function “{TENSORS}” is run, which “main” calls with the pixels: {NOT_RUN}."
     )
     return Table(*without_empty_columns(columns, rows), "Core ML and Core AI, by precision", note)
 

@@ -4,6 +4,9 @@ Options:
     unit: the units that macOS may use: ``all`` (default), ``cpu``, ``gpu`` or ``npu`` (the Neural Engine).
     taps: int8 tensors to output additionally (``steps.taps``); not on macOS.
 
+Of the image variant, macOS runs ``main``, with images; elsewhere, where there are no images, its function ``tensors``
+is run on their pixels. Either way, pictures are uint8 (1, H, W, 3), RGB, here.
+
 Off macOS it proves a file's outputs. It is no evidence for the GPU or the Neural Engine, and its latency is not that of
 any device.
 """
@@ -48,15 +51,17 @@ class CoreAISession:
         self._open = AsyncExitStack()
         weakref.finalize(self, _close, self._loop, self._open)
         asset = AIModelAsset.load(path)
+        self._pictures = beta.has_images(path)
+        function = beta.TENSORS if self._pictures and not _ON_MACOS else beta.MAIN
         self._taps = taps or {}
         self._seen: dict[str, Array] = {}
         if self._taps:
             self._folder = tempfile.TemporaryDirectory(suffix=".aimodelx")
-            watched = beta.watched(asset, Path(self._folder.name), self._taps, self._seen.__setitem__)
+            watched = beta.watched(asset, function, Path(self._folder.name), self._taps, self._seen.__setitem__)
             self._function, self._model = self._loop.run_until_complete(watched)
         else:
             self._model = self._loop.run_until_complete(self._open.enter_async_context(asset.executable(_choice(unit))))
-            self._function = self._model.load_function("main")
+            self._function = self._model.load_function(function)
         self._bound: dict[str, Any] = {}
         self._metadata = beta.metadata(path)
 
@@ -70,7 +75,7 @@ class CoreAISession:
         self._seen.clear()
         made = self._loop.run_until_complete(self._function(self._bound))
         return {
-            **{name: np.array(value.numpy()) for name, value in made.items()},
+            **{name: _returned(value, pictures=self._pictures) for name, value in made.items()},
             **{f"{PREFIX}{name}": unsigned(levels) for name, levels in self._seen.items()},
         }
 
@@ -80,15 +85,25 @@ class CoreAISession:
         return list(self._taps)
 
     def bind(self, inputs: Mapping[str, Array]) -> None:
-        """Convert inputs to Core AI tensors."""
-        from coreai.runtime import NDArray
+        """Convert inputs to Core AI tensors and images."""
 
         absent = [name for name in self._function.desc.input_names if name not in inputs]
         if absent:
             raise RuntimeFailure(f"input {absent[0]!r} is missing; given: {', '.join(sorted(inputs)) or 'nothing'}")
-        for name, array in inputs.items():
-            _check(name, array, self._function.desc.input_descriptor(name))
-        self._bound = {name: NDArray(np.ascontiguousarray(array)) for name, array in inputs.items()}
+        self._bound = {name: self._given(name, array) for name, array in inputs.items()}
+
+    def _given(self, name: str, array: Array) -> Any:
+        """An input as Core AI has it."""
+        from coreai.runtime import NDArray
+
+        if self._pictures and _is_picture(array):
+            if _ON_MACOS:
+                from PIL import Image
+
+                return Image.fromarray(array[0])
+            array = np.concatenate((array[0, ..., ::-1], np.full_like(array[0, ..., :1], 255)), axis=2)
+        _check(name, array, self._function.desc.input_descriptor(name))
+        return NDArray(np.ascontiguousarray(array))
 
     def invoke(self) -> None:
         """One inference on the bound inputs."""
@@ -96,7 +111,24 @@ class CoreAISession:
 
     def facts(self) -> dict[str, Any]:
         """The units that ran it, and properties of the file."""
-        return {"unit": "cpu" if not _ON_MACOS else self._unit, "metadata": self._metadata}
+        variant = beta.IMAGE if self._pictures else ""
+        unit = self._unit if _ON_MACOS else "cpu"
+        return {"unit": unit, "metadata": self._metadata, "method": RUNNER.method_of(variant)}
+
+
+def _is_picture(array: Array) -> bool:
+    """Whether an input is a picture of the image variant, uint8 (1, H, W, 3)."""
+    return array.dtype == np.uint8 and array.ndim == 4 and array.shape[0] == 1 and array.shape[3] == 3
+
+
+def _returned(value: Any, *, pictures: bool) -> Array:
+    """An output as an array; images, and their pixels (H, W, 4) BGRA, as (1, H, W, 3) RGB."""
+    if not hasattr(value, "numpy"):  # macOS returns images of PIL
+        return np.array(value.convert("RGB"))[None]
+    array = np.array(value.numpy())
+    if pictures and array.dtype == np.uint8 and array.shape[2:] == (beta.IMAGE_CHANNELS,):
+        return np.ascontiguousarray(array[None, ..., 2::-1])
+    return array
 
 
 def _close(loop: asyncio.AbstractEventLoop, opened: AsyncExitStack) -> None:
@@ -138,6 +170,12 @@ class CoreAIRunner:
     most_pixels = None if _ON_MACOS else 128 * 128
     method = "ran on Core AI" if _ON_MACOS else "ran on Apple's Core AI runtime for Linux (CPU)"
 
+    def method_of(self, variant: str) -> str:
+        """``method`` for a variant: what was run of it."""
+        if variant != beta.IMAGE or _ON_MACOS:
+            return self.method
+        return f"{self.method} by its function for pixels: {beta.NOT_RUN}"
+
     def hides(self, path: Path) -> str | None:
         """The reason that intermediate tensors cannot be read, or None."""
         del path
@@ -157,7 +195,7 @@ class CoreAIRunner:
         """Check the file's hash, and load it; Core AI chooses its own threads.
 
         Raises:
-            RuntimeFailure: the file is damaged.
+            RuntimeFailure: the file is damaged, or another version of the package raised.
             BadInput: ``unit`` is not one of Core AI's.
         """
         del threads
@@ -167,7 +205,8 @@ class CoreAIRunner:
         wrong = beta.damage(path)
         if wrong is not None:
             raise RuntimeFailure(f"{path}: {wrong}")
-        return CoreAISession(path, unit, tapped.of(options))
+        with beta.version_named():
+            return CoreAISession(path, unit, tapped.of(options))
 
 
 RUNNER = CoreAIRunner()

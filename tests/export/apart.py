@@ -39,6 +39,25 @@ def _run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
+def tensors(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs of the function ``tensors`` of a file, as Core AI has them."""
+    return process().submit(_tensors, path, inputs).result()
+
+
+def _tensors(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import asyncio
+
+    from coreai.authoring import AIModelAsset
+    from coreai.runtime import NDArray
+
+    async def called() -> dict[str, np.ndarray]:
+        async with AIModelAsset.load(path).executable() as model:
+            made = await model.load_function("tensors")({name: NDArray(array) for name, array in inputs.items()})
+            return {name: np.array(value.numpy()) for name, value in made.items()}
+
+    return asyncio.run(called())
+
+
 def product(left: np.ndarray, right: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """``left`` times ``right``, which is brought to ``shape`` first, by a program that no writer has touched."""
     return process().submit(_product, left, right, shape).result()

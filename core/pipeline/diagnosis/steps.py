@@ -31,6 +31,7 @@ from clearport.runtime.steps.reference import Difference, StepReference, differe
 from clearport.runtime.steps.report import StepsReport, is_doubtful, verdict
 from clearport.runtime.steps.step_models import GIVEN, LEVELS, OFF
 from clearport.runtime.tolerance import INT8_QUIET, tolerance_for
+from clearport.runtime.usable import method_of
 from clearport.runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ GROUP_BYTES = 64 << 20
 
 MOST_HIDDEN = 8
 """Maximum number of tensors that are not read because that changes the file's outputs."""
-
 CHEAP_VALUES = 100_000_000
 """Total values of int8 tensors that an evaluator computes in seconds: NCNet's at 360x640 are 70 million."""
 
@@ -103,7 +103,7 @@ class Steps:
         hides = getattr(runner, "hides", None)
         if artifact.precision != "int8" or hides is None or hides(artifact.path):
             return None
-        return FileRun(self, worker, artifact, exam, outputs).report(runner.method)
+        return FileRun(self, worker, artifact, exam, outputs).report(method_of(runner, artifact))
 
     def is_cheap(self, runner: Runner, exam: Exam) -> bool:
         """Whether steps are also proven if the output is within its limits: the evaluators of a format, which are slow

@@ -14,11 +14,14 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
 
-from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, TensorSpec
+from clearport.base import Artifact, Graph, IODType, Options, Precision, Size, Skipped, TensorSpec
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.coreai import beta, sums
+from clearport.export.coreai.tools import authoring
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
+from clearport.pipeline import lower
+from clearport.pipeline.plan import Cell
 from clearport.quantize.qdq import to_qdq
 from clearport.quantized import TargetGraph
 from clearport.registry import TARGETS, missing
@@ -36,7 +39,10 @@ SIZE = Size(12, 16)
 def written(small: Small, precision: Precision, folder: Path, io: IODType = "uint8") -> Artifact:
     size = None if small.graph.input.dynamic else SIZE
     made = TARGETS.get("coreai").lower(target_graph(small.graph, small.quantized, precision), Options(size, io), folder)
-    assert len(made) == 1
+    assert [each.key if isinstance(each, Artifact) else each.what for each in made] == [
+        f"coreai/{precision}",
+        f"coreai/{precision}/image",
+    ]
     assert isinstance(made[0], Artifact)
     return made[0]
 
@@ -123,6 +129,22 @@ def test_another_size_than_the_graphs_is_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("version", ["1.0.0b4", beta.VERSION])
+def test_a_later_version_that_breaks_it_is_a_skipped_row(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beta, "installed_versions", lambda names: dict.fromkeys(names, version))
+    monkeypatch.delattr(authoring(), "conv2d")
+    cell = Cell(TARGETS.get("coreai"), "fp32")
+    (made,) = lower.lower(cell, doubling_graph((12, 16)), None, Options(SIZE), tmp_path)
+    assert isinstance(made, Skipped)
+    assert made.what == "coreai/fp32"
+    assert "conv2d" in made.reason
+    said = "coreai-core 1.0.0b4 is installed, and clearport is made for 1.0.0b3 (pip install coreai-core==1.0.0b3)"
+    assert (said in made.reason) == (version != beta.VERSION)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_precision_that_it_lacks_is_skipped(small: Small, tmp_path: Path) -> None:
     (made,) = TARGETS.get("coreai").lower(TargetGraph(small.graph, None, "int8-weights"), Options(SIZE), tmp_path)
     assert "fp32, fp16, int8" in made.reason
@@ -206,11 +228,3 @@ def test_short_products_stay_in_float16() -> None:
     assert sums.error_db(rng.normal(size=(1, 8, 128)), rng.normal(size=(128, 8))) > sums.ENOUGH_DB
     assert sums.error_db(rng.random((1, 8, 1536)), rng.random((1536, 8))) < sums.ENOUGH_DB
     assert sums.error_db(np.full((1, 8, 128), 200.0), np.full((128, 8), 200.0)) == -np.inf
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Apple's systems have CoreVideo")
-def test_its_runtime_here_still_cannot_be_given_an_image() -> None:
-    """Once it can, files with image ends can be proven, and ``beta.NO_PICTURE_ENDS`` is history."""
-    asked = "import coreai.runtime as runtime; print(runtime.HAS_IMAGE_SUPPORT)"
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.split() == ["False"]
