@@ -274,6 +274,8 @@ def fits(opened: Opened) -> None:
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         assert page.evaluate(CONTRAST) == []
+    if not AXE.exists():
+        pytest.skip("all but axe-core passed, which is not there: 'make web' installs it (needs npm)")
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run().then(found => found.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
     assert found == []
