@@ -125,8 +125,8 @@ def train(
         typer.Option(
             help="A weighted sum such as 'l1 + 0.2*ssim + 0.05*gradient'. With targets: l1, l2, charbonnier, ssim, "
             "gradient, auxiliary, adversarial; without: spatial, exposure, color, smooth-curves, tv, quasi-sparsity, "
-            "low-rain, rain, transmission, light, mask, distillation; of classes: cross-entropy, binary, forged, zipf; "
-            "of two kinds of pictures: adversarial, contrast.",
+            "low-rain, rain, transmission, light, mask, distillation; of classes: cross-entropy, binary, forged, zipf, "
+            "regional, augmented, match; of two kinds of pictures: adversarial, contrast.",
             rich_help_panel=_LEARNING,
         ),
     ] = None,

@@ -75,6 +75,33 @@ def forged(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(made, wanted)
 
 
+def augmented(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """Cross-entropy of the logits ``augmented`` (B, K), those of pictures that the network's own attention changed.
+
+    Raises:
+        BadInput: the network has none.
+    """
+    del peak
+    return F.cross_entropy(_of_attention(restored, "augmented"), labels(batch, "augmented"))
+
+
+def match(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
+    """The mean distance between the features of each attention map (B, M, C), of pictures and of augmented ones.
+
+    Raises:
+        BadInput: the network has none.
+    """
+    del batch, peak
+    distances = _of_attention(restored, "augmented-regions") - _of_attention(restored, "regions")
+    return distances.pow(2).sum(dim=2).clamp_min(1e-12).sqrt().mean()
+
+
+def _of_attention(restored: Restored, name: str) -> torch.Tensor:
+    if name not in restored.maps:
+        raise BadInput("the losses augmented and match need a network with attention maps, such as multiattentional")
+    return restored.maps[name]
+
+
 def zipf(restored: Restored, batch: Batch, peak: float) -> torch.Tensor:
     """Zipf's label smoothing (arXiv 2207.12980): probabilities of non-target classes should follow Zipf's law.
 
@@ -108,5 +135,12 @@ def zipf_law(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 LOSSES: Mapping[str, Callable[[Restored, Batch, float], torch.Tensor]] = MappingProxyType(
-    {"cross-entropy": cross_entropy, "binary": binary, "forged": forged, "zipf": zipf}
+    {
+        "cross-entropy": cross_entropy,
+        "binary": binary,
+        "forged": forged,
+        "zipf": zipf,
+        "augmented": augmented,
+        "match": match,
+    }
 )

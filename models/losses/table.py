@@ -3,7 +3,7 @@
 A loss is called with the network's output, the batch, and the width of the value range (``peak``), and returns a
 nonnegative scalar relative to the peak, so that learning rates and gradient norms are comparable for all value ranges.
 Losses are in ``losses/<family>.py``; ``adversarial``, ``contrast`` and ``distillation``, which have networks of their
-own, are passed by the trainer.
+own, and ``regional``, which has centers, are passed by the trainer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
     }
 )
 
-ADVERSARIAL, CONTRAST, DISTILLATION = "adversarial", "contrast", "distillation"
+ADVERSARIAL, CONTRAST, DISTILLATION, REGIONAL = "adversarial", "contrast", "distillation", "regional"
 
 _WITHOUT_TARGETS = frozenset(
     {
@@ -68,8 +68,11 @@ _WITHOUT_TARGETS = frozenset(
         "forged",
         "zipf",
         "inversion",
+        "augmented",
+        "match",
         CONTRAST,
         DISTILLATION,
+        REGIONAL,
     }
 )
 
@@ -90,7 +93,7 @@ class Term:
 
 def names() -> tuple[str, ...]:
     """Every name that ``parse`` accepts, sorted."""
-    return tuple(sorted((*LOSSES, ADVERSARIAL, CONTRAST, DISTILLATION)))
+    return tuple(sorted((*LOSSES, ADVERSARIAL, CONTRAST, DISTILLATION, REGIONAL)))
 
 
 def parse(text: str) -> tuple[Term, ...]:

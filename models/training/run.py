@@ -29,12 +29,13 @@ from clearport.models.training.teachers import Teachers
 from clearport.models.training.widen import Widening, collapse, widen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from clearport.models.data.crops import Batch
     from clearport.models.training.adversary import Adversary
     from clearport.models.training.contrast import Contrast
+    from clearport.models.training.regions import Regions
 
 
 class Run(Steps):
@@ -59,7 +60,7 @@ class Run(Steps):
         self.trainee = self._dressed()
         parameters = [p for p in self.trainee.parameters() if p.requires_grad]
         self.optimizer = _optimizer(options, parameters)
-        self.rivals: list[Adversary | Contrast] = []
+        self.rivals: list[Adversary | Contrast | Regions] = []
         self.objective = self._objective()
         average = copied(collapse(self.trainee))
         self.state = State(average, copied(average))
@@ -112,6 +113,11 @@ class Run(Steps):
             channels = getattr(self.plain, "contrasted", None)
             others[losses.CONTRAST] = contrast = Contrast(channels, self.options.seed, self.place)
             self.rivals.append(contrast)
+        if losses.REGIONAL in wanted:
+            from clearport.models.training.regions import Regions
+
+            others[losses.REGIONAL] = regions = Regions()
+            self.rivals.append(regions)
         targets, unaligned = kinds[0] not in {degrade.UNPAIRED, degrade.LABELS}, kinds[0] == degrade.DOMAINS
         return losses.Objective(self.options.loss, others, targets=targets, unaligned=unaligned)
 
@@ -127,11 +133,18 @@ class Run(Steps):
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.place.average_gradients(self.trainee)
+        self._freeze()
         nn.utils.clip_grad_norm_(self.trainee.parameters(), self.options.clip_norm)
         self.optimizer.step()
         for rival in self.rivals:
             rival.learn(made, batch, self.peak)
         return loss
+
+    def _freeze(self) -> None:
+        """Drop the gradients of what does not learn in this step, if the network says so (``frozen``)."""
+        frozen: Callable[[int], Iterable[nn.Parameter]] | None = getattr(self.trainee, "frozen", None)
+        for parameter in frozen(self.state.step) if frozen is not None else ():
+            parameter.grad = None
 
     def _now(self) -> Mapping[str, torch.Tensor]:
         return collapse(self.trainee)

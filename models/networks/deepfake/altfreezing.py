@@ -10,8 +10,8 @@ batch: its files hold most kernels once for each frame, four times the size of o
 face for a second. Published is 64 wide, 27,225,921 parameters, and takes 32 frames of 224x224: 114 G
 multiply-accumulates, too much for phones. This one is half as wide and takes 8 frames of 112x112: 6,832,033 and 2.13 G.
 
-Published training freezes spatial kernels (1,k,k) and temporal ones (T,1,1) by turns, of 20 steps each; here all learn
-at once.
+In training, temporal kernels (T,1,1) and spatial ones (1,k,k) are frozen by turns, of 20 steps each; the first
+convolution and all (1,1,1) always learn.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from clearport.models.layers.resnet import EXPANSION, HALF
 FRAMES, SIDE = 8, 112
 _TIMES = ((3, 3, 3), (3, 1, 3, 1), (3, 1, 3, 1, 3, 1), (1, 3, 1))
 """How many frames the first convolution of each bottleneck spans."""
+
+TURN = 20
+"""Training steps in which one kind of kernel stays as it is."""
 
 
 class ClipConv(nn.Conv3d):
@@ -99,6 +102,15 @@ class AltFreezing(nn.Module):
         pooled = found.mean(dim=(2, 3)).reshape(-1, clips, self.classify.in_features).mean(dim=0)
         logit: torch.Tensor = self.classify(pooled)
         return logit
+
+    def frozen(self, step: int) -> list[nn.Parameter]:
+        """Parameters that do not learn in a training step: temporal kernels in 20 steps, spatial ones in the next."""
+        kinds = [(module.kernel_size[0] > 1, module.kernel_size[1] > 1, module) for module in self._kernels()]
+        wanted = (True, False) if step // TURN % 2 == 0 else (False, True)
+        return [module.weight for temporal, spatial, module in kinds if (temporal, spatial) == wanted]
+
+    def _kernels(self) -> list[ClipConv]:
+        return [module for module in self.modules() if isinstance(module, ClipConv)]
 
 
 def build(scale: int) -> AltFreezing:

@@ -10,8 +10,8 @@ Published is EfficientNet-b4 at 380x380 (textures of 32 channels at 95x95, atten
 parameters and 7.3 G multiply-accumulates, of which ``Head`` has 1.3 M: too slow for a video on a phone. This one takes
 224x224, where blocks of 4x4 divide what is pooled, as 95 / 23 does not: 3,672,842 parameters and 0.68 G.
 
-Here it is trained with cross-entropy only. The paper's training also has a loss for diverse maps (regional
-independence, with class centers) and blurs regions of one map (attention-guided augmentation).
+It is trained as in the paper: cross-entropy, also of pictures whose region under one map is blurred (attention-guided
+augmentation), and regional independence of the maps (``training/regions.py``).
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from clearport.base import TensorSpec
 from clearport.model_spec import Paper
 from clearport.models.layers.detector import LABELS, detector
 from clearport.models.layers.mobile import EFFICIENTNET_LITE0, inverted, normed
+from clearport.models.training.outputs import Restored
 
 MAPS = 4
 _TEXTURE, _FINAL, _MIDDLE = 16, 1280, 64
 _BORDER, _FRAME = 2, 24
 """Maps are 0 at the border: two of 24 places."""
+
+_NEAR, _SHRINK, _SMOOTH = (0.4, 0.6), 0.3, 5
 
 
 class Attention(nn.Module):
@@ -104,6 +107,12 @@ class Head(nn.Module):
         self.classify = nn.Sequential(nn.Linear(2 * middle, middle), nn.Hardswish(), nn.Linear(middle, len(LABELS)))
 
     def forward(self, fine: torch.Tensor, middle: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        return self.look(fine, middle, coarse)[0]
+
+    def look(
+        self, fine: torch.Tensor, middle: torch.Tensor, coarse: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits (B, 2), the textures that each map sees, as unit vectors side by side (B, 4*C), and the maps."""
         maps = self.attention(middle)
         textures = self.textures(fine, maps)
         weights = _enlarged(maps, textures)
@@ -113,11 +122,32 @@ class Head(nn.Module):
         shares = summed / (summed.sum(dim=(2, 3), keepdim=True) + 1e-8)
         whole = (coarse * shares).sum(dim=(2, 3))
         logits: torch.Tensor = self.classify(torch.cat((self.local(local), self.whole(whole)), dim=1))
-        return logits
+        return logits, local, maps
+
+
+@torch.no_grad()
+def blurred_by_attention(picture: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, H, W), blurred where one of their maps (B, 4, h, w), drawn for each, is near its maximum.
+
+    "Near" is above a share of it that is drawn from 0.4..0.6. The blur shrinks to 0.3 and smooths there.
+    """
+    count, height, width = picture.shape[0], *picture.shape[2:]
+    chosen = torch.randint(maps.shape[1], (count,), device=maps.device)
+    seen = maps[torch.arange(count, device=maps.device), chosen][:, None]
+    seen = F.interpolate(seen, (height, width), mode="bilinear", align_corners=True)
+    shares = torch.empty(count, 1, 1, 1, device=maps.device).uniform_(*_NEAR)
+    small = F.interpolate(picture, scale_factor=_SHRINK, mode="bilinear", antialias=True)
+    smooth = F.avg_pool2d(F.pad(small, (_SMOOTH // 2,) * 4, mode="replicate"), _SMOOTH, 1)
+    blurred = F.interpolate(smooth, (height, width), mode="bilinear")
+    return torch.where(seen > shares * seen.amax(dim=(2, 3), keepdim=True), blurred, picture)
 
 
 class MultiAttentional(nn.Module):
-    """RGB picture (B, 3, 224, 224) in -1..1 to logits of real and fake (B, 2)."""
+    """RGB picture (B, 3, 224, 224) in -1..1 to logits of real and fake (B, 2).
+
+    In training mode it gives ``Restored`` with the logits as ``image``, and the maps ``regions`` (B, 4, C), unit
+    vectors, ``augmented`` (B, 2), the logits of pictures that its attention changed, and ``augmented-regions``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,11 +157,18 @@ class MultiAttentional(nn.Module):
         self.narrow = nn.Sequential(*normed(widths[2], _TEXTURE, 1))
         self.head = Head(_TEXTURE, widths[5], _FINAL, _MIDDLE)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+    def forward(self, picture: torch.Tensor) -> torch.Tensor | Restored:
+        logits, regions, maps = self._look(picture)
+        if not self.training:
+            return logits
+        again, others, _ = self._look(blurred_by_attention(picture, maps))
+        first, second = (each.unflatten(1, (MAPS, -1)) for each in (regions, others))
+        return Restored(logits, maps={"regions": first, "augmented": again, "augmented-regions": second})
+
+    def _look(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         fine = self.to_fine(picture)
         middle = self.to_middle(fine)
-        logits: torch.Tensor = self.head(self.narrow(fine), middle, self.to_coarse(middle))
-        return logits
+        return self.head.look(self.narrow(fine), middle, self.to_coarse(middle))
 
 
 def build(scale: int) -> MultiAttentional:
@@ -145,4 +182,5 @@ SPEC = detector(
     build,
     Paper("Multi-attentional Deepfake Detection", "2103.02406"),
     (TensorSpec("image", (1, 3, "H", "W"), value_range=(0.0, 1.0), mean=(0.5,) * 3, std=(0.5,) * 3),),
+    recipe={"loss": "cross-entropy + 0.5*regional + augmented + 0.1*match"},
 )

@@ -25,7 +25,7 @@ def value(name: str, restored: Restored, batch: Batch, peak: float = PEAK) -> fl
     return float(LOSSES[name](restored, batch, peak))
 
 
-CLASSES = {"binary", "cross-entropy", "forged", "zipf"}
+CLASSES = {"augmented", "binary", "cross-entropy", "forged", "match", "zipf"}
 """Losses of classifiers, whose outputs are no pictures."""
 OTHERS = {"inversion", "matting"}
 """Losses of networks with maps of their own, which have tests of their own."""
@@ -196,7 +196,7 @@ def test_sums_are_read(text: str, terms: list[tuple[float, str]]) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("l3", r"unknown loss 'l3' \(available: adversarial, auxiliary"),
+        ("l3", r"unknown loss 'l3' \(available: adversarial, augmented, auxiliary"),
         ("", "cannot read ''"),
         ("l1 +", "cannot read ''"),
         ("l1 - ssim", "cannot read 'l1 - ssim'"),
@@ -221,7 +221,7 @@ def test_a_sum_adds_up_and_says_what_it_is_made_of() -> None:
 def test_losses_that_compare_need_something_to_compare_with() -> None:
     image = picture(0)
     without = []
-    for name in sorted(set(names()) - {"adversarial", "contrast", "distillation"}):
+    for name in sorted(set(names()) - {"adversarial", "contrast", "distillation", "regional"}):
         with suppress(BadInput):
             Objective(name, targets=False)
             without.append(name)
