@@ -142,7 +142,7 @@ class Run(Steps):
 
     def _freeze(self) -> None:
         """Drop the gradients of what does not learn in this step, if the network says so (``frozen``)."""
-        frozen: Callable[[int], Iterable[nn.Parameter]] | None = getattr(self.trainee, "frozen", None)
+        frozen: Callable[[int], Iterable[torch.Tensor]] | None = getattr(self.trainee, "frozen", None)
         for parameter in frozen(self.state.step) if frozen is not None else ():
             parameter.grad = None
 

@@ -103,7 +103,7 @@ class AltFreezing(nn.Module):
         logit: torch.Tensor = self.classify(pooled)
         return logit
 
-    def frozen(self, step: int) -> list[nn.Parameter]:
+    def frozen(self, step: int) -> list[torch.Tensor]:
         """Parameters that do not learn in a training step: temporal kernels in 20 steps, spatial ones in the next."""
         kinds = [(module.kernel_size[0] > 1, module.kernel_size[1] > 1, module) for module in self._kernels()]
         wanted = (True, False) if step // TURN % 2 == 0 else (False, True)

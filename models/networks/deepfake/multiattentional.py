@@ -162,7 +162,7 @@ class MultiAttentional(nn.Module):
         if not self.training:
             return logits
         again, others, _ = self._look(blurred_by_attention(picture, maps))
-        first, second = (each.unflatten(1, (MAPS, -1)) for each in (regions, others))
+        first, second = (each.reshape(len(each), MAPS, -1) for each in (regions, others))
         return Restored(logits, maps={"regions": first, "augmented": again, "augmented-regions": second})
 
     def _look(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
