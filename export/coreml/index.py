@@ -31,7 +31,7 @@ def gather(low: Lowering, node: ir.Node, name: str) -> Any:
 
 def resample(low: Lowering, node: ir.Node, name: str) -> Any:
     """GridSample -> resample."""
-    x, places = low.var(node, 0), low.var(node, 1)
+    x, places = low.tensor(node, 0), low.tensor(node, 1)
     mode, border = attr_str(node, "mode", "linear"), attr_str(node, "padding_mode", "zeros")
     if mode not in _MODES or x.rank != 4:
         raise refuse(node, f"mode {mode} of rank {x.rank}: Core ML samples 4-D tensors, linear or nearest")

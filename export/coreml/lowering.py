@@ -63,6 +63,11 @@ class Lowering(TypedLowering):
         name = name_of(value)
         return self.array(node, index) if name not in self.values else self.cast(name)
 
+    def tensor(self, node: ir.Node, index: int) -> Any:
+        """As ``var``; a constant is a variable of the program, too, and so has a rank."""
+        found = self.var(node, index)
+        return self.mb.const(val=found) if isinstance(found, np.ndarray) else found
+
     def shared(self, node: ir.Node, index: int) -> Any:
         """As ``var``; a constant with several consumers is one constant of the program."""
         value = need(node, index)

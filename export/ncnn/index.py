@@ -137,4 +137,10 @@ def grid_sample(low: Lowering, node: ir.Node) -> None:
     if mode not in _MODES or len(low.shape(places)) not in {4, 5} or low.shape(places)[0] != 1:
         raise refuse(node, f"mode {mode} of {len(low.shape(places))} axes: ncnn samples one picture or clip")
     settings = {0: _MODES[mode], 1: _BORDERS[border], 2: graphs.attr_int(node, "align_corners", 0)}
-    low.write(node, _SAMPLED, [low.blob(node), low.blob(node, 1)], dict(settings))
+    low.write(node, _SAMPLED, [_sampled(low, node, 0), _sampled(low, node, 1)], dict(settings))
+
+
+def _sampled(low: Lowering, node: ir.Node, index: int) -> str:
+    """A picture or its places, which may be constant: a table of colors, the places of a zoom by a fraction."""
+    held = graphs.constant(graphs.need(node, index))
+    return low.blob(node, index) if held is None else low.memory(node, f"operand{index}", held[0], exact=index == 1)

@@ -215,13 +215,13 @@ class Lowering:
             else self.reshaped(node, f"operand{index}", self.of(value), have, known(node, want))
         )
 
-    def memory(self, node: ir.Node, what: str, array: Array) -> str:
-        """A blob with a constant."""
+    def memory(self, node: ir.Node, what: str, array: Array, *, exact: bool = False) -> str:
+        """A blob with a constant; ``exact`` ones are float32 in every file."""
         if not 1 <= array.ndim <= len(_SIZE_KEYS):
             raise refuse(node, f"a constant of shape {array.shape}: ncnn supports ranks 1 to 4")
-        sizes, stored = sized(array.shape), self.weights(array)
-        if self._half and weighs(node):
-            return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [stored])
+        sizes = sized(array.shape)
+        if self._half and not exact and weighs(node):
+            return self.between(node, what, "MemoryData", (), {**sizes, _TAGGED: 0}, [self.weights(array)])
         return self.between(node, what, "MemoryData", (), sizes, [plain(array)])
 
 

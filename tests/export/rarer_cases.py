@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import TensorProto
 
 from .tflite.harness import Case, after_conv, f32, i64, one, weight
@@ -24,6 +25,12 @@ def _sampled(mode: str, border: str, corners: int, rows: int = 6) -> Case:
         one("GridSample", "x grid", **attributes),
     ]
     return after_conv(*nodes, constants={"s": i64(0, 0), "e": i64(2, rows), "a": i64(1, 2), "k": f32(1.7)})
+
+
+def _places(height: int, width: int) -> np.ndarray:
+    """(1, H, W, 2) from beyond one corner of the picture to beyond the other."""
+    rows, columns = np.meshgrid(np.linspace(-1.2, 0.9, height), np.linspace(-0.7, 1.3, width), indexing="ij")
+    return np.stack([columns, rows], -1)[None].astype(np.float32)
 
 
 RARER: dict[str, Case] = {
@@ -100,6 +107,12 @@ RARER: dict[str, Case] = {
             ("cubic", "zeros", 0), ("cubic", "border", 1), ("cubic", "reflection", 0),
         )
     },
+    "sampled at constant places": after_conv(one("GridSample", "x g"), constants={"g": _places(7, 9)}),
+    "sampled constant at computed places": after_conv(
+        ("Slice", "x s e a", "two", {}), ("Transpose", "two", "grid", {"perm": [0, 2, 3, 1]}),
+        one("GridSample", "t grid", padding_mode="border"),
+        constants={"s": i64(0), "e": i64(2), "a": i64(1), "t": weight(1, 4, 5, 6)},
+    ),
     "deformed, with a mask": after_conv(
         ("Conv", "y wo bo", "o", {}), ("Sigmoid", "x", "m0", {}), ("Conv", "m0 wm bm", "m", {}),
         one("DeformConv", "x w o b m", kernel_shape=[3, 3], pads=[1] * 4, offset_group=2),
