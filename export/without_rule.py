@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+
+import onnx_ir as ir
 
 from clearport.errors import UnsupportedOperator
 from clearport.export.passes.plain import recurrent
 from clearport.graph import nodes as graphs
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
 
 _MOST = 8
 """The maximum number of layers named per operator."""
@@ -36,11 +34,18 @@ def unknown(target: str, node: ir.Node, *others: ir.Node) -> UnsupportedOperator
     for other in others:
         layers.setdefault(other.op_type, []).append(_layer(other))
     nor = "".join(f"; nor for {op} of {_named(names)}" for op, names in layers.items())
-    if node.outputs and all(value.dtype is not None and value.dtype.is_integer() for value in node.outputs):
+    whole = node.outputs and all(value.dtype is not None and value.dtype.is_integer() for value in node.outputs)
+    if whole and _is_free(node):
         why = "no conversion rule, and it computes a size from the input size: give --size HEIGHTxWIDTH"
         return UnsupportedOperator(target, node.op_type, _layer(node), why + nor)
     why = recurrent.refusal(node) or "no conversion rule"
     return UnsupportedOperator(target, node.op_type, _layer(node), f"{why}{nor}")
+
+
+def _is_free(node: ir.Node) -> bool:
+    """Whether the node's graph is for any size."""
+    inputs = node.graph.inputs if isinstance(node.graph, ir.Graph) else ()
+    return any(not isinstance(n, int) for value in inputs for n in value.shape or ())
 
 
 def _layer(node: ir.Node) -> str:

@@ -47,7 +47,9 @@ def source_of(request: ExportRequest) -> Source:
         from clearport.pipeline.sources.onnx_file import onnx_source
 
         name = _name(Path(word).stem)
-        return onnx_source(Path(word), name, contract, request.threads, requantize=request.requantize)
+        return onnx_source(
+            Path(word), name, contract, request.threads, size=_size(request), requantize=request.requantize
+        )
     if word.lower().endswith(".pt2"):
         _check_options(request, "an exported program")
         from clearport.pipeline.sources.module import module_source

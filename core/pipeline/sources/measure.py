@@ -56,14 +56,17 @@ class Growth:
 class Sizes:
     """Valid sizes of a network. ``multiple`` is the divisor of both sides, ``least`` the shortest accepted side.
 
-    ``grown`` has, for each 4-D output, how its height and width follow from the picture's; constant sides have a scale
-    of 0.
+    ``grown``: how height and width of each 4-D output follow from the picture's; constant sides have a scale of 0.
     """
 
     multiple: int
     least: int
     tried: tuple[Size, ...]
     grown: Mapping[str, tuple[Growth, Growth]]
+
+
+class NoSizes(BadInput):
+    """A network of dynamic size accepts none of the tried sizes."""
 
 
 class Candidate:
@@ -128,7 +131,7 @@ def sizes(candidate: Candidate) -> Sizes:
     """Determine the size multiple and the least side of a network of dynamic size, by trial.
 
     Raises:
-        BadInput: it accepts none of the tried sizes.
+        NoSizes: it accepts none of the tried sizes.
     """
     for multiple in MULTIPLES:
         for base in (SIDE, LONGEST):
@@ -137,9 +140,9 @@ def sizes(candidate: Candidate) -> Sizes:
             grown = _grown(candidate, [*taken, *others])
             if grown is not None:
                 return Sizes(multiple, _least(candidate, multiple, grown), tuple(taken), grown)
-    raise BadInput(
+    raise NoSizes(
         f"{candidate.name}: its inputs are declared dynamic, but it accepts no size from {SIDE} to {LONGEST} "
-        "pixels in steps of up to 128: give a valid --size"
+        "pixels in steps of up to 128: give --size HEIGHTxWIDTH if it is for one size"
     )
 
 

@@ -153,7 +153,9 @@ class OnnxSource:
         return About(card, self.traits.license)
 
 
-def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requantize: bool = False) -> OnnxSource:
+def onnx_source(
+    path: Path, name: str, contract: Contract, threads: int, *, size: Size | None = None, requantize: bool = False
+) -> OnnxSource:
     """Read a file and determine its network's inputs and outputs.
 
     Args:
@@ -161,6 +163,7 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
         name: name of the network.
         contract: the user's contract.
         threads: CPU threads of ONNX Runtime.
+        size: the size that is asked for, at which a file that declares dynamic sides, but accepts few, is fixed.
         requantize: whether a quantized file is converted back to float.
 
     Raises:
@@ -179,7 +182,13 @@ def onnx_source(path: Path, name: str, contract: Contract, threads: int, *, requ
         candidate = measure.Candidate(str(path), inputs, run)
         outputs = [end.name for end in found.outputs]
         build = partial(_probe_graph, found, name)
-        description = described(candidate, outputs, name, free=free, contract=contract, build=build)
+        try:
+            description = described(candidate, outputs, name, free=free, contract=contract, build=build)
+        except measure.NoSizes:
+            if size is None or candidate.shapes(size) is None:
+                raise
+            candidate = measure.Candidate(str(path), shapes.at(inputs, size), run)
+            description = described(candidate, outputs, name, free=False, contract=contract, build=build)
     if found.floats is not None:
         traits = replace(description.traits, precisions=("int8",))
         description = replace(description, traits=traits)

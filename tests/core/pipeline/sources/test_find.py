@@ -232,3 +232,22 @@ def test_a_file_that_onnx_runtime_cannot_load_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"wrong\.onnx: .*ncompatible dimensions") as refused:
         source_of(request(str(path)))
     assert "network.onnx" not in str(refused.value)
+
+
+def test_a_file_of_dynamic_sides_for_one_size_is_taken_at_that_size(tmp_path: Path) -> None:
+    """As of networks with learned positions or a fixed mask, which exporters declare dynamic all the same."""
+    image, shape = onnx.TensorProto.FLOAT, (1, 3, "h", "w")
+    more = onnx.numpy_helper.from_array(np.ones((1, 3, 24, 40), np.float32), "more")
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Tanh", ["image"], ["x"]), onnx.helper.make_node("Add", ["x", "more"], ["y"])],
+        "fixed",
+        [onnx.helper.make_tensor_value_info("image", image, shape)],
+        [onnx.helper.make_tensor_value_info("y", image, shape)],
+        [more],
+    )
+    path = tmp_path / "fixed.onnx"
+    onnx.save(onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    assert source_of(request(str(path), size=Size(24, 40))).traits.size == Size(24, 40)
+    for size in ("own", Size(40, 24)):
+        with pytest.raises(BadInput, match="give --size HEIGHTxWIDTH if it is for one size"):
+            source_of(request(str(path), size=size))
