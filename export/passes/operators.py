@@ -145,6 +145,7 @@ def _norm(node: ir.Node) -> ir.Value:
 
 _LEFT_OUT = 1e30
 """Replaces infinity: the softmax of its negative is 0 beside any realistic float32 value."""
+_RESHAPES = frozenset(["Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"])
 _MOST_COPIES = 64
 """Maximum inputs of one Concat."""
 
@@ -226,20 +227,34 @@ def _dropout(node: ir.Node) -> ir.Value:
     return graphs.need(node, 0)
 
 
-def _where(node: ir.Node) -> ir.Value | None:
-    """Make -inf masks of a Softmax finite: some targets select by products, and 0 * inf is NaN."""
-    readers = [use.node.op_type for use in node.outputs[0].uses()]
-    held = [graphs.constant(value) for value in node.inputs[1:]]
+def _masked(node: ir.Node) -> ir.Value | None:
+    """Where, Add: make -inf masks of a Softmax finite: 0 * inf is NaN in targets that select by products, and formats
+    of half precision hold no infinity.
+    """
+    held = [graphs.constant(value) if value is not None else None for value in node.inputs]
     endless = [array is not None and array.dtype.kind == "f" and np.isneginf(array).any() for array in held]
-    if not any(endless) or set(readers) != {"Softmax"} or node.outputs[0].is_graph_output():
+    if not any(endless) or not _is_exponent(node.outputs[0]):
         return None
-    sides = [
+    given = [
         constant(node, "least", np.maximum(array, -_LEFT_OUT)) if array is not None and found else value
-        for value, array, found in zip(node.inputs[1:], held, endless, strict=True)
+        for value, array, found in zip(node.inputs, held, endless, strict=True)
     ]
-    chosen = insert(node, "Where", [node.inputs[0], *sides], sizes(node.outputs[0]))
+    chosen = insert(node, node.op_type, given, sizes(node.outputs[0]))
     chosen.type = ir.TensorType(ir.DataType.FLOAT)
     return chosen
+
+
+def _is_exponent(value: ir.Value) -> bool:
+    """Whether only Softmax reads it, perhaps reshaped."""
+    readers = [use.node for use in value.uses()]
+    return (
+        bool(readers)
+        and not value.is_graph_output()
+        and all(
+            node.op_type == "Softmax" or (node.op_type in _RESHAPES and _is_exponent(node.outputs[0]))
+            for node in readers
+        )
+    )
 
 
 def _first_input(node: ir.Node) -> ir.Value:
@@ -266,6 +281,7 @@ _RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
     "Min": _extreme,
     "Tile": _tile,
     "Dropout": _dropout,
-    "Where": _where,
+    "Where": _masked,
+    "Add": _masked,
     "Identity": _first_input,
 }

@@ -97,10 +97,18 @@ def test_the_largest_are_found_by_counting(axis: int, largest: int) -> None:
     assert "TopK" not in {node.op_type for node in counted.model.graph}
 
 
-def test_what_a_softmax_leaves_out_is_finite() -> None:
-    above = [("ReduceMean", "x a", "m", {}), ("Greater", "x m", "c", {})]  # something is left of each row
-    nodes = [*above, ("Where", "c x k", "w", {}), one("Softmax", "w", axis=3)]
-    raw = build(after_conv(*nodes, constants={"k": np.float32(-np.inf), "a": i64(3)}))
+@pytest.mark.parametrize("masked", ["Where", "Add"])
+def test_what_a_softmax_leaves_out_is_finite(masked: str) -> None:
+    causal = np.triu(np.full((10, 12), -np.inf, np.float32), 1)  # something is left of each row
+    nodes = {
+        "Where": [
+            *[("ReduceMean", "x a", "m", {}), ("Greater", "x m", "c", {}), ("Where", "c x k", "w", {})],
+            one("Softmax", "w", axis=3),
+        ],
+        "Add": [("Add", "x t", "w", {}), ("Squeeze", "w", "q", {}), ("Softmax", "q", "p", {}), one("Reshape", "p o")],
+    }[masked]
+    held = {"k": np.float32(-np.inf), "a": i64(3), "t": causal, "o": i64(1, 8, 10, 12)}
+    raw = build(after_conv(*nodes, constants=held))
     graph = passes.run(raw)
     np.testing.assert_allclose(onnxruntime(graph.model, image()), onnxruntime(raw.model, image()), atol=1e-6)
     held = [graphs.constant(value) for value in graph.model.graph.initializers.values()]
