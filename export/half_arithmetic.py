@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearport.export.coreml.fp32_fallback import Trial, small
+from clearport.export.coreml.fp32_fallback import Trial
+from clearport.export.trial_pictures import small
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:

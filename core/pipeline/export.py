@@ -18,6 +18,7 @@ from clearport.errors import BadInput
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
+from clearport.pictures.probe import probe_picture
 from clearport.pipeline import int8
 from clearport.pipeline.criteria import PHOTO, PROBE
 from clearport.pipeline.diagnosis.steps import Steps
@@ -26,7 +27,6 @@ from clearport.pipeline.goldens import (
     Goldens,
     golden_picture,
     make_goldens,
-    probe_picture,
     probe_size,
     save_goldens,
 )
@@ -173,7 +173,12 @@ def _prove(
             for a in made.artifacts
         ]
         width = min(workers(threads), _workers(made.graph, goldens.size))
-        found = side_by_side(jobs, width, lambda done, total: progress("proving artifacts", done, total))
+
+        def proven(done: int, total: int) -> None:
+            heap.release(cycles=False)  # the tensors of the steps of one file: a third of a gigabyte
+            progress("proving artifacts", done, total)
+
+        found = side_by_side(jobs, width, proven)
     return tuple(
         Proven(artifact, proof.reports[0], proof.reports[1:], proof.replays, proof.steps)
         for artifact, proof in zip(made.artifacts, found, strict=True)

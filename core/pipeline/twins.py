@@ -17,8 +17,9 @@ from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
 from clearport.operators import sizes
+from clearport.pictures.probe import probe_picture
 from clearport.pipeline.criteria import PHOTO, PROBE
-from clearport.pipeline.goldens import Goldens, golden_picture, make_goldens, probe_picture, probe_size
+from clearport.pipeline.goldens import Goldens, golden_picture, make_goldens, probe_size
 from clearport.pipeline.prove import Proof, network_artifact, prove
 from clearport.runtime.parity import ParityReport
 from clearport.runtime.usable import runners_of, too_large

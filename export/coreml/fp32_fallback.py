@@ -1,10 +1,10 @@
 """The fp32 fallback of half-precision Core ML programs: operators for which float16 is not accurate enough.
 
 Half precision is simulated before anything is written: the graph runs in ONNX Runtime with every value rounded to
-float16, on a photo, and on the same photo darkened and with noise. If that reaches ``ENOUGH_DB`` to the float32 graph,
-the whole program is float16, as the Neural Engine requires. Else the operators with the largest errors, and those that
-overflow float16, compute in float32. So do operators that sample at computed coordinates or threshold the inputs
-(``sampled.py``).
+float16, on a photo, on the same photo darkened and with noise, and on the probe of the proof. If that reaches
+``ENOUGH_DB`` to the float32 graph, the whole program is float16, as the Neural Engine requires. Else the operators with
+the largest errors, and those that overflow float16, compute in float32. So do operators that sample at computed
+coordinates or threshold the inputs (``sampled.py``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import onnx_ir as ir
 
-from clearport.base import Size
 from clearport.export.coreml.sampled import decided, sampled
-from clearport.export.trial_pictures import SIDE, pictures
+from clearport.export.trial_pictures import pictures, probe_tiles, run, small
 from clearport.graph import feeds, shapes
 from clearport.graph import nodes as graphs
-from clearport.operators import sizes as graph_sizes
 from clearport.operators import table
 from clearport.operators.choices import CAST
 from clearport.quantize import footprint
@@ -44,6 +42,13 @@ ENOUGH_SIGNAL_DB = 43.0
 FARTHEST = 2.0
 """Maximum pixel error in 8-bit levels: the limit is 3 after rounding. A network may reach 63 dB and be 4 levels off."""
 
+TILE_DB = 16.0
+"""How many dB a tile of the probe may be worse than a photo: 10 are allowed for the whole (``runtime/tolerance.py``),
+whose quarters are as different as noise and a gradient."""
+
+MOST_PICTURES = 8
+"""Maximum number of pictures for which operators become float32, one picture after the other."""
+
 LARGEST = float(np.finfo(np.float16).max) / 8
 """Values beyond this may overflow in another picture, or in an operator's sums."""
 
@@ -52,6 +57,7 @@ STEP_MEMORY = 2e8
 
 _T = TypeVar("_T")
 
+_ALL = slice(None)
 _ELSE = frozenset({"picture", "index"})
 _FLOATS = {ir.DataType.FLOAT}
 
@@ -70,7 +76,8 @@ NOTHING = Fallback()
 @functools.lru_cache(maxsize=1)  # fp16 and int8-weights are written one after the other
 def choose(graph: Graph) -> Fallback:
     """The operators of ``graph`` to compute in float32."""
-    trial = Trial(small(graph))
+    smaller = small(graph)
+    trial = Trial(smaller, probe_tiles(smaller, shapes.size_of(graph.input)))
     places = sampled(graph) | decided(graph)
     large = trial.too_large() | places
     if trial.margin_db(large) >= 0:
@@ -92,38 +99,25 @@ def extended(fallback: Fallback, before: Graph, after: Graph) -> Fallback:
     return replace(fallback, names=fallback.names | added)
 
 
-def small(graph: Graph) -> Graph:
-    """The same network at a small size, if it is dynamic."""
-    own = shapes.size_of(graph.input)
-    if own is None or graph_sizes.size_bound(graph) is not None:
-        return graph
-    step = graph_sizes.coarsest_stride(graph)
-    side = -(-SIDE // step) * step
-    if side >= min(own.height, own.width):
-        return graph
-    try:
-        smaller = graph_sizes.resized(graph, Size(side, side))
-        _run(smaller.model, [feeds.noise(smaller.inputs, Size(side, side))])
-    except Exception:  # ONNX Runtime's errors have no narrower base; if the small size fails, use the graph's own
-        return graph
-    return smaller
-
-
 class Trial:
-    """A graph in float32 and, with every value rounded, in float16, on the same three pictures."""
+    """A graph in float32 and, with every value rounded, in float16, on the same pictures: three of a photo, which also
+    say how large values are, and tiles of the probe.
+    """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, tiles: Sequence[Feed] = ()) -> None:
         self._graph = graph
         self._nodes = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _in_float(n)]
         self._floats = [graphs.name_of(n.outputs[0]) for n in graph.model.graph if _is_float(n.outputs[0])]
-        self._pictures = pictures(graph)
-        self._wanted = _run(graph.model, self._pictures)
-        self._ranges = feeds.spans(graph.outputs, self._wanted)
+        self._photos = pictures(graph)
+        self._pictures = [*self._photos, *tiles]
+        self._known: dict[frozenset[str], list[float]] = {}
+        self._wanted = run(graph.model, self._pictures)
+        self._ranges = feeds.spans(graph.outputs, self._wanted[: len(self._photos)])
         self._range = self._ranges[0]
 
     def psnr_db(self, fallback: Collection[str]) -> float:
-        """The worst picture with all but ``fallback`` in float16: infinite if equal, minus infinity if not finite."""
-        return _db(max(self._errors(fallback)), self._range)
+        """The worst photo with all but ``fallback`` in float16: infinite if equal, minus infinity if not finite."""
+        return _db(max(map(_worst, self._pairs(fallback, slice(len(self._photos))))), self._range)
 
     def too_large(self) -> frozenset[str]:
         """The operators with inputs, outputs or constants beyond ``LARGEST``."""
@@ -145,11 +139,11 @@ class Trial:
         return {name: max(found) for name, found in self.looked(_peak).items()}
 
     def looked(self, look: Callable[[Array], _T]) -> dict[str, list[_T]]:
-        """``look`` applied to every operator's float outputs, for each picture; in batches that fit into memory."""
-        pixels = footprint.largest(self._pictures)
+        """``look`` applied to every operator's float outputs, for each photo; in batches that fit into memory."""
+        pixels = footprint.largest(self._photos)
         steps = footprint.steps(self._floats, footprint.per_pixel(self._graph), STEP_MEMORY / pixels)
         seen: dict[str, list[_T]] = {}
-        for picture in self._pictures:
+        for picture in self._photos:
             network = Stepwise(self._graph.model, [picture])
             for step in steps:
                 (found,) = network.look(step, lambda values: {name: look(array) for name, array in values.items()})
@@ -159,15 +153,34 @@ class Trial:
 
     def margin_db(self, fallback: Collection[str]) -> float:
         """The worst picture's margin over the requirement, with all but ``fallback`` in float16."""
-        pairs, step = self._pairs(fallback), self._range / 255
-        margins = [_db(max(_error(*each) for pair in pairs for each in pair), self._range) - ENOUGH_DB]
-        levels = [(got / step, wanted / step) for pair in pairs for got, wanted in self._of_pictures(pair)]
+        return min(self._margins(frozenset(fallback)))
+
+    def _margins(self, fallback: frozenset[str]) -> list[float]:
+        if fallback not in self._known:
+            self._known[fallback] = list(map(self._margin, self._pairs(fallback), range(len(self._pictures))))
+        return self._known[fallback]
+
+    def _margin(self, pair: Sequence[tuple[Array, Array]], place: int) -> float:
+        """The margin of one picture."""
+        return min(self._mean_margin(pair, place), self._peak_margin(pair))
+
+    def _mean_margin(self, pair: Sequence[tuple[Array, Array]], place: int) -> float:
+        step, eased = self._range / 255, 0.0 if place < len(self._photos) else TILE_DB
+        margins = [_db(_worst(pair), self._range) - ENOUGH_DB]
+        levels = [(got / step, wanted / step) for got, wanted in self._of_pictures(pair)]
         if levels:
             rounded = _db(max(_error(np.rint(got), np.rint(wanted)) for got, wanted in levels), 255.0)
-            farthest = _db(max(_peak(got - wanted) ** 2 for got, wanted in levels), 255.0)
-            margins += [rounded - ENOUGH_8_BIT_DB, farthest - _db(FARTHEST**2, 255.0)]
-        signals = [_db(_error(*each), float(each[1].std())) for pair in pairs for each in self._of_values(pair)]
-        return min([*margins, *(found - ENOUGH_SIGNAL_DB for found in signals)])
+            margins.append(rounded - ENOUGH_8_BIT_DB)
+        signals = [_db(_error(*each), float(each[1].std())) for each in self._of_values(pair)]
+        return min([*margins, *(found - ENOUGH_SIGNAL_DB for found in signals)]) + eased
+
+    def _peak_margin(self, pair: Sequence[tuple[Array, Array]]) -> float:
+        return _db(self._farthest(pair), 255.0) - _db(FARTHEST**2, 255.0)
+
+    def _farthest(self, pair: Sequence[tuple[Array, Array]]) -> float:
+        """The largest squared error of a pixel, in levels; 0 without pictures."""
+        step = self._range / 255
+        return max((_peak((got - wanted) / step) ** 2 for got, wanted in self._of_pictures(pair)), default=0.0)
 
     def _of_values(self, pair: Sequence[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
         """The outputs other than pictures that are not constant, which are judged by their own standard deviation."""
@@ -178,48 +191,63 @@ class Trial:
         return [each for each, spec in zip(pair, self._graph.outputs, strict=True) if spec.is_picture]
 
     def worst(self, first: frozenset[str]) -> frozenset[str]:
-        """``first``, and the operators with the largest errors, as many as needed."""
-        allowed = self._range**2 / 10 ** (ENOUGH_DB / 10)
-        blamed = self._blame([name for name in self._nodes if name not in first], allowed / 16)
-        ranked = sorted(blamed, key=lambda group: blamed[group])
-        for _ in range(6):  # errors are not exactly additive: lower the target until it suffices
-            sums = np.cumsum([blamed[group] for group in ranked])
-            names = first.union(*(set(group) for group, total in zip(ranked, sums, strict=True) if total > allowed))
-            if self.margin_db(names) >= 0:
+        """``first``, and the operators with the largest errors, as many as needed on the worst picture, then on the
+        worst of the others.
+        """
+        names = first
+        for _ in range(MOST_PICTURES):
+            margins = self._margins(names)
+            if min(margins) >= 0:
                 return names
-            allowed /= 4
-        return frozenset(self._nodes)
+            names = self._enough(names, margins.index(min(margins)))
+        return names if self.margin_db(names) >= 0 else frozenset(self._nodes)
 
-    def _blame(self, nodes: Sequence[str], small: float) -> dict[tuple[str, ...], float]:
-        """Output error with only this group in float16; groups whose error is small are not split further."""
-        errors = self._errors(frozenset())
-        worst = errors.index(max(errors))
-        groups, blamed = [tuple(nodes)], {}
+    def _enough(self, first: frozenset[str], place: int) -> frozenset[str]:
+        """``first``, and the operators with the largest errors on one picture, as few as it needs."""
+        only, error, small = slice(place, place + 1), _worst, self._range**2 / 10 ** (ENOUGH_DB / 10) / 16
+        (pair,) = self._pairs(first, only)
+        if self._peak_margin(pair) < self._mean_margin(pair, place):
+            error, small = self._farthest, FARTHEST**2 / 16
+        blamed = self._blame([name for name in self._nodes if name not in first], only, error, small)
+        ranked = sorted(blamed, key=lambda group: -blamed[group])
+        few, enough = 0, len(ranked)
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            names = first.union(*map(set, ranked[:middle]))
+            suffices = self._margin(self._pairs(names, only)[0], place) >= 0
+            few, enough = (few, middle) if suffices else (middle, enough)
+        return first.union(*map(set, ranked[:enough]))
+
+    def _blame(
+        self, nodes: Sequence[str], only: slice, measure: Callable[..., float], small: float
+    ) -> dict[tuple[str, ...], float]:
+        """Error on one picture with only this group in float16; groups whose error is small are not split further."""
+        groups, blamed = [tuple(nodes)], dict[tuple[str, ...], float]()
         while groups:
             group = groups.pop()
-            error = self._errors(set(self._nodes) - set(group), worst)[0]
+            error = measure(self._pairs(set(self._nodes) - set(group), only)[0])
             if len(group) > 1 and error > small:
                 groups += [group[: len(group) // 2], group[len(group) // 2 :]]
             else:
                 blamed[group] = error
         return blamed
 
-    def _errors(self, fallback: Collection[str], only: int | None = None) -> list[float]:
-        """The mean squared error of each picture, or of one."""
-        return [max(_error(*each) for each in pair) for pair in self._pairs(fallback, only)]
-
-    def _pairs(self, fallback: Collection[str], only: int | None = None) -> list[list[tuple[Array, Array]]]:
-        """The outputs for each picture, or one, with all but ``fallback`` in float16, and in float32.
+    def _pairs(self, fallback: Collection[str], chosen: slice = _ALL) -> list[list[tuple[Array, Array]]]:
+        """The outputs for the chosen pictures, with all but ``fallback`` in float16, and in float32.
 
         All outputs are scaled to the range of the first, so that their errors are comparable.
         """
-        chosen = slice(None) if only is None else slice(only, only + 1)
-        found = _run(_rounded(self._graph.model, frozenset(fallback)), self._pictures[chosen])
+        found = run(_rounded(self._graph.model, frozenset(fallback)), self._pictures[chosen])
         return [self._scaled(*each) for each in zip(found, self._wanted[chosen], strict=True)]
 
     def _scaled(self, got: Sequence[Array], wanted: Sequence[Array]) -> list[tuple[Array, Array]]:
         factors = [np.float32(self._range / each) for each in self._ranges]
         return [(one * by, other * by) for one, other, by in zip(got, wanted, factors, strict=True)]
+
+
+def _worst(pair: Sequence[tuple[Array, Array]]) -> float:
+    """The mean squared error of the worst output."""
+    return max(_error(*each) for each in pair)
 
 
 def _error(got: Array, wanted: Array) -> float:
@@ -272,12 +300,6 @@ def _in_float(node: ir.Node) -> bool:
     """Whether ``node`` computes with floats; a comparison does, though its output is Boolean."""
     given = (value for index, value in enumerate(node.inputs) if index not in table.of(node).not_data)
     return _is_float(node.outputs[0]) or any(value is not None and _is_float(value) for value in given)
-
-
-def _run(model: ir.Model, pictures: Sequence[Feed]) -> list[list[Array]]:
-    """All outputs for each feed, without optimizations, which would remove casts there and back."""
-    session = graphs.session(model, as_written=True)
-    return [list(session.run(None, picture)) for picture in pictures]
 
 
 def _reason(graph: Graph, names: frozenset[str], why: str) -> str:

@@ -12,6 +12,7 @@ Options:
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +47,20 @@ class OpenVinoModel:
         hint = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
         self._settings = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", **settings, **hint}
         self._core, self._path, self._taps = ov.Core(), path, taps or {}
-        self._compiled = self._compile(self._settings)
         # Names from the file: plugins that move operators give outputs additional names of other tensors.
         self._outputs = [port.get_any_name() for port in self._core.read_model(xml_of(path)).outputs]
         self.shown = list(_rounded(self._core.read_model(xml_of(path)), self._taps))
         """The tensors that ``run`` returns besides the outputs."""
-        self._request = self._compiled.create_infer_request()
+        if not self._taps:  # memory for all taps at once would be too much where only their names are asked for
+            self._request.get_compiled_model()
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return self._compile(self._settings)
+
+    @cached_property
+    def _request(self) -> Any:
+        return self._compiled.create_infer_request()
 
     def _compile(self, settings: Mapping[str, Any]) -> Any:
         model = self._core.read_model(xml_of(self._path))
@@ -62,7 +71,7 @@ class OpenVinoModel:
         return self._core.compile_model(model, self.device, dict(settings))
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        results = list(self._request.infer(dict(inputs)).values())
+        results = list(self._request.infer(dict(inputs), share_outputs=True).values())
         ends, inside = results[: len(self._outputs)], results[len(self._outputs) :]
         shown = zip(self.shown, inside, strict=True)
         return {

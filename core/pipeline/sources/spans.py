@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from clearport.graph import feeds, shapes
 from clearport.models import samples
 from clearport.pictures.images import load_rgb
-from clearport.pipeline.goldens import fit, probe_picture
+from clearport.pictures.probe import probe_picture
+from clearport.pipeline.goldens import fit
 from clearport.pipeline.sources import ranges
 from clearport.runtime.tolerance import MOST_CLIPPED
 

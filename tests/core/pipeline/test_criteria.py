@@ -12,8 +12,9 @@ import pytest
 from clearport.base import Artifact, Graph, Precision, Size, TensorSpec
 from clearport.errors import BadInput
 from clearport.models import samples
+from clearport.pictures.probe import probe_picture
 from clearport.pipeline.criteria import PHOTO, PROBE, References
-from clearport.pipeline.goldens import make_goldens, probe_picture, probe_size
+from clearport.pipeline.goldens import make_goldens, probe_size
 from clearport.pipeline.prove import network_artifact
 from clearport.registry import NETWORKS
 from clearport.runtime.parity import Reference

@@ -17,10 +17,11 @@ from clearport.base import Artifact, Graph, IODType, Options, Size, TensorSpec
 from clearport.export.onnxruntime.target import onnx_form
 from clearport.export.written import target_graph
 from clearport.graph import nodes as graphs
+from clearport.pictures.probe import probe_picture
 from clearport.pipeline.criteria import PHOTO, PROBE, QDQ, Exam
 from clearport.pipeline.diagnosis.levels import Levels
 from clearport.pipeline.diagnosis.steps import FileRun, Steps
-from clearport.pipeline.goldens import Goldens, make_goldens, probe_picture
+from clearport.pipeline.goldens import Goldens, make_goldens
 from clearport.pipeline.prove import Judged, judge, network_artifact
 from clearport.quantize.flow import QuantizeOptions, quantize
 from clearport.quantize.ranges import averages, ends

@@ -13,10 +13,12 @@ import onnx_ir as ir
 import pytest
 from onnx import helper
 
-from clearport.base import Graph, Options, TensorSpec
+from clearport.base import Graph, Options, Size, TensorSpec
 from clearport.errors import UnsupportedOperator
 from clearport.export.written import target_graph
+from clearport.graph import feeds
 from clearport.graph import nodes as graphs
+from clearport.pictures.probe import probe_picture
 from clearport.registry import missing
 
 if missing(("coremltools",)):
@@ -24,6 +26,7 @@ if missing(("coremltools",)):
 
 from clearport.export.coreml import fp32_fallback
 from clearport.export.coreml import program as mil_program
+from clearport.export.trial_pictures import small
 from clearport.runtime import pixels
 from clearport.runtime.runners.milref import RUNNER
 
@@ -236,6 +239,29 @@ def test_a_comparison_behind_a_convolution_is_in_float32_where_that_is_needed() 
     assert trial.margin_db(frozenset()) < 0
     assert {"x", "large"} <= fp32_fallback.choose(graph).names
     assert trial.margin_db(fp32_fallback.choose(graph).names) >= 0
+
+
+def test_what_only_the_probe_shows_is_in_float32(tmp_path: Path) -> None:
+    """A sigmoid less one half, as SPAN has it, keeps few bits; here only colors as strong as the probe's show it."""
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["color"]),
+        helper.make_node("Mul", ["color", "small"], ["soft"]),
+        helper.make_node("Sigmoid", ["soft"], ["share"]),
+        helper.make_node("Sub", ["share", "half"], ["signed"]),
+        helper.make_node("Pow", ["color", "power"], ["steep"]),
+        helper.make_node("Mul", ["signed", "steep"], ["product"]),
+        helper.make_node("Mul", ["product", "large"], ["much"]),
+        helper.make_node("Add", ["image", "much"], ["restored"]),
+    ]
+    held = {"w": np.float32([[1, 0, -1]] * 3)[:, :, None, None] / 255, "small": np.float32(1 / 16)}
+    held |= {"half": np.float32(0.5), "power": np.float32(8), "large": np.float32(25_000)}
+    graph = graph_of(nodes, held, TensorSpec("image", (1, 3, 128, 192)))
+    assert fp32_fallback.Trial(small(graph)).margin_db(frozenset()) > 3
+    assert {"share", "signed"} <= fp32_fallback.choose(graph).names <= {"share", "signed", "much", "restored"}
+    tensor = TARGET.lower(target_graph(graph, None, "fp16"), Options(), tmp_path)[0]
+    image = feeds.feed_of(graph.inputs, feeds.sample_of(graph.inputs, probe_picture(Size(128, 192))))["image"]
+    got = RUNNER.open(tensor.path, 1, {}).run({"image": image})["restored"]
+    assert np.abs(got - onnxruntime(graph, image)).max() <= 3
 
 
 def test_operators_within_half_precision_compute_in_it(tmp_path: Path) -> None:
