@@ -15,7 +15,7 @@ from clearport.pictures.images import is_gray, load_rgb, save_png
 from clearport.registry import NETWORKS
 from device_tests.conftest import called, command
 from device_tests.proven import proof_of
-from device_tests.zoo.zoo import some_weights
+from device_tests.published import some_weights
 
 
 def _flip(path: Path, offset: int = 100) -> None:

@@ -6,7 +6,6 @@ fresh ones of a fixed seed, which prove the arithmetic and say nothing of qualit
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -14,20 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import clearport
 from clearport.base import Size, Skipped, Task
 from clearport.bundle.folder import Bundle
 from clearport.model_spec import ModelSpec
-from clearport.models import weights
 from clearport.pipeline.goldens import golden_picture
 from clearport.pipeline.plan import _cells as plan_cells
 from clearport.quantize.flow import QuantizeOptions
 from clearport.registry import NETWORKS, TARGETS, missing
 
 from ..proven import proof_of
-from ..published import PUBLISHED
+from ..published import some_weights
 
 Test = Callable[..., None]
 
@@ -82,21 +79,6 @@ LARGE |= {
 """What takes half a minute, or resembles another network, waits for ``make test-all``."""
 COREAI_SIDE = 128
 """Core AI's runtime for Linux is not asked for more; a network that takes no less has no smaller twin for it."""
-
-
-def some_weights(spec: ModelSpec, folder: Path) -> Path | None:
-    """A weights file for the network's default scale; None for the bundled one."""
-    if weights.bundled_path(spec, spec.default_scale).is_file():
-        return None
-    shared = os.environ.get("CLEARPORT_SHARED")
-    if shared and spec.name in PUBLISHED:
-        return Path(shared) / "weights" / PUBLISHED[spec.name]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = spec.build(spec.default_scale)
-    path = folder / f"{spec.name}.safetensors"
-    weights.save(path, module, spec.name, spec.default_scale, {})
-    return path
 
 
 def small_size(spec: ModelSpec, side: int = SIDE) -> Size:

@@ -24,7 +24,8 @@ from clearport.pipeline.lint.values import Finding, LintReport
 from clearport.pipeline.sources.request import ExportRequest
 from clearport.pipeline.sources.source import Traits
 from clearport.registry import NETWORKS, TARGETS
-from device_tests.zoo.zoo import small_size, some_weights
+from device_tests.published import some_weights
+from device_tests.zoo.zoo import small_size
 
 HERE = Path(__file__).name
 
