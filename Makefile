@@ -16,7 +16,7 @@ TESTS   = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reor
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web web-if-npm docs demo test test-all check schemas format bench tables runtimes lock clean
+.PHONY: help setup web web-if-npm docs demo test test-all check schemas format bench tables latency runtimes lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ runtimes: $(READY)  ## environments of other runtimes, for 'clearport verify --r
 tables: $(READY)  ## rebuild the support table of README.md from proofs
 	$(BIN)/clearport matrix device_tests/zoo/zoo.toml --out out/zoo
 	$(BIN)/python -m device_tests.zoo.readme out/zoo/matrix.json
+
+latency: $(READY)  ## measure the CPU latency of networks that docs/latency.json lacks
+	$(BIN)/python -m device_tests.zoo.latency docs/latency.json
 
 bench: $(READY)  ## latency of the demo bundle on this machine, at length
 	test -f $(DEMO)/manifest.json || $(MAKE) demo

@@ -8,10 +8,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.generate import commands, devices, networks, operators, python, recommendations, rounding, schemas, targets
+from docs.generate import (
+    commands,
+    devices,
+    latency,
+    networks,
+    operators,
+    python,
+    recommendations,
+    rounding,
+    schemas,
+    targets,
+)
 
 _DOCS = Path(__file__).parents[1]
-_GENERATORS = (commands, devices, networks, operators, python, recommendations, rounding, schemas, targets)
+_GENERATORS = (commands, devices, latency, networks, operators, python, recommendations, rounding, schemas, targets)
 
 
 def generated() -> Iterator[tuple[str, str]]:

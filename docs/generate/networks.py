@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clearport.pipeline.list import NetworkRow, inventory
 from clearport.registry import NETWORKS
 from clearport.words import task_title
+from docs.generate import latency
 from docs.generate.text import block, code, contents, docstring, page, table
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _network(row: NetworkRow) -> str:
         "## Use\n",
         block(f"{export}\n{row.train}", "sh"),
         f"## Published weights\n\n{row.published}\n" if row.published else "",
+        latency.section(row.name),
         _cards(row.cards),
     )
 
