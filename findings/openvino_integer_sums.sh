@@ -6,8 +6,9 @@
 #           uint8 sums saturate at 255, where ONNX Runtime and numpy go on from 0. Nothing is said, and the output is still of the
 #           type that the model declares.
 # Matters:  counts, histograms and integer means of pictures, checksums, and indices into large tensors.
-# Sources:  https://onnx.ai/onnx/operators/onnx__ReduceSum.html and onnx__Add.html take int32 and int64 as they take float; ONNX's
-#           own tests of BitShift (int8 overflow) wrap.
+# Sources:  https://onnx.ai/onnx/operators/onnx__ReduceSum.html and onnx__Add.html take int32, int64 and uint8 as they take float.
+#           OpenVINO's page of the CPU device lists INT32 among the precisions that it computes in, and not INT64: this explains the
+#           second case, and makes the first one a surprise.
 set -euo pipefail
 case "$(uname -m)" in x86_64 | amd64) ;; *) echo "seen on x86-64 only: nothing to show here" && exit 0 ;; esac
 work=$(mktemp -d)
