@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SIDE = 64
 """Side in pixels for graphs of dynamic size, rounded up to a valid multiple."""
 
+MOST_PIXELS = 128 * 128
+"""Maximum size of a tile: hundreds of runs find out which operators err, minutes for a graph that has one size only."""
+
 MOST_TILES = 64
 """Maximum number of tiles of the probe; 360x640 pixels have 50 of 64x64."""
 
@@ -73,11 +76,11 @@ def probe_tiles(graph: Graph, size: Size | None) -> list[Feed]:
     """The probe of the proof (of ``size``, or of the graph's) in tiles of the graph's size.
 
     An error that the probe shows at a few pixels in ten thousand, as where blocks of two colors meet, is not seen on a
-    small one.
+    small one. Graphs of more than ``MOST_PIXELS`` are not tried on it.
     """
-    if not any(spec.is_picture for spec in graph.inputs):
-        return []
     tile = _size(graph)
+    if not any(spec.is_picture for spec in graph.inputs) or tile.height * tile.width > MOST_PIXELS:
+        return []
     whole = probe_picture(size or tile)
     rows, columns = (
         range(0, n - side + 1, side) for n, side in zip(whole.shape, (tile.height, tile.width), strict=False)
