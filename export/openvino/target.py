@@ -30,6 +30,7 @@ from clearport.export.openvino.forms import rewritten
 from clearport.export.passes.plain import sampling
 from clearport.graph import nodes as graphs
 from clearport.operators import table
+from clearport.operators.index import TOP_K
 from clearport.operators.layouts import RESHAPE, SQUEEZE, TRANSPOSE, UNSQUEEZE
 from clearport.quantized import TargetGraph
 from clearport.registry import installed_versions, missing
@@ -106,6 +107,7 @@ def _write(model: bytes, path: Path, half: bool) -> None:
     _keep_roundings(network)
     _keep_apart(network)
     _spell_out(network)
+    _keep_order(network)
     network.set_friendly_name(path.stem)
     _number_nodes(network)
     ov.save_model(network, path, compress_to_fp16=half)
@@ -211,6 +213,22 @@ def _spell_out(network: Any) -> None:
         found = ops.multiply(levels, ops.constant(np.float32(step)), name=name)
         for reader in readers:
             reader.replace_source_output(found.output(0))
+
+
+def _keep_order(network: Any) -> None:
+    """Ask each TopK for ONNX's order of equal values, that of their indices (``quirks.openvino``: UNSTABLE)."""
+    from openvino import opset11 as ops
+
+    for node in network.get_ordered_ops():
+        if node.get_type_name() != TOP_K.name:
+            continue
+        said, name = node.get_attributes(), node.get_friendly_name()
+        held = (node.input_value(0), node.input_value(1), said["axis"], said["mode"], "value")
+        found = ops.topk(*held, said["index_element_type"], stable=True, name=name)
+        for place, port in enumerate(node.outputs()):
+            found.output(place).get_tensor().set_names(port.get_names())
+            for reader in list(port.get_target_inputs()):
+                reader.replace_source_output(found.output(place))
 
 
 def _moves() -> frozenset[str]:

@@ -9,6 +9,7 @@ from clearport.export.quirks.table import Quirk
 from clearport.graph.nodes import attr_int, attr_str, need, producer
 from clearport.operators.activations import CLIP
 from clearport.operators.convolution import CONV
+from clearport.operators.index import TOP_K
 from clearport.operators.layouts import RESHAPE
 from clearport.operators.movers import PAD
 from clearport.operators.pools import AVERAGE_POOL, MAX_POOL
@@ -174,6 +175,15 @@ TINY_ENDS = Quirk(
     "rewritten",
     "export/openvino/target.py: _spell_out",
 )
+UNSTABLE = Quirk(
+    "order of equal values",
+    _SEEN,
+    TOP_K.name,
+    "k of 1 or of 7 and more, where values are equal, as zeros behind a ReLU are",
+    "the values are right, and up to 99 % of their indices are of others that are equal",
+    "rewritten",
+    "export/openvino/target.py: _keep_order",
+)
 SHARED_VIEWS = Quirk(
     "two views of one tensor",
     _SEEN,
@@ -223,6 +233,7 @@ QUIRKS = (
     PAD_WRAP,
     LOST_ROUNDING,
     TINY_ENDS,
+    UNSTABLE,
     SHARED_VIEWS,
     BRAIN_FLOAT,
     ASYMMETRIC,

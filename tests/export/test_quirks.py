@@ -44,6 +44,7 @@ from .quirks_seen import (
 )
 from .small_values import drops_zero_points_of_small_values
 from .tflite.harness import f32
+from .ties import orders_equal_values_otherwise
 
 TABLES = {
     module.name: importlib.import_module(f"clearport.export.quirks.{module.name}").QUIRKS
@@ -72,6 +73,7 @@ STILL_SO: dict[Quirk, Callable[[], bool]] = {
     openvino_.PAD_WRAP: refuses_wrap,
     openvino_.LOST_ROUNDING: leaves_a_rounding_out,
     openvino_.TINY_ENDS: drops_zero_points_of_small_values,
+    openvino_.UNSTABLE: orders_equal_values_otherwise,
     openvino_.OVERFLOW: lambda: overflows(overflow.in_openvino),
     quirks_onnxruntime.OVERFLOW: lambda: overflows(overflow.in_onnxruntime),
     openvino_.SHARED_VIEWS: gives_memory_away,
