@@ -33,6 +33,10 @@ class BadInput(ClearportError):
     exit_code = 2
 
 
+class NoSize(BadInput):
+    """A network of dynamic size accepts none of the tried sizes."""
+
+
 class UnsupportedOperator(BadInput):
     """A target has no conversion rule for an operator, or not for this use of it."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from clearport.errors import BadInput
+from clearport.export.from_onnx import lift_fused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -161,6 +162,8 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
 
 def _refusal(node: onnx.NodeProto, functions: frozenset[tuple[str, str]]) -> str:
     if (node.domain, node.op_type) in functions:
+        return ""
+    if node.domain == lift_fused.DOMAIN and node.op_type in lift_fused.OPERATORS:
         return ""
     if node.domain not in DEFAULT_DOMAINS:
         return (

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from clearport.errors import BadInput
-from clearport.export.from_onnx import lift_newer, lift_older
+from clearport.export.from_onnx import lift_fused, lift_newer, lift_older
 from clearport.graph import nodes as graphs
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def _lift(body: ir.Graph | ir.Function, version: int, name: str) -> None:
     if version > graphs.OPSET:
         for node in _default_nodes(body):
             lift_newer.lower(node)
+    lift_fused.unfused(body)
     refused = []
     for node in _default_nodes(body):
         node.version = None

@@ -15,6 +15,8 @@ from clearport.graph import nodes as graphs
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from clearport.base import Array
+
 _MATRICES, _SAMPLED = "MatMul", "GridSample"
 """Names of layers that equal ONNX's operator names."""
 _ADD, _SUB, _MUL = 0, 1, 2
@@ -136,11 +138,22 @@ def grid_sample(low: Lowering, node: ir.Node) -> None:
     places = graphs.need(node, 1)
     if mode not in _MODES or len(low.shape(places)) not in {4, 5} or low.shape(places)[0] != 1:
         raise refuse(node, f"mode {mode} of {len(low.shape(places))} axes: ncnn samples one picture or clip")
-    settings = {0: _MODES[mode], 1: _BORDERS[border], 2: graphs.attr_int(node, "align_corners", 0)}
-    low.write(node, _SAMPLED, [_sampled(low, node, 0), _sampled(low, node, 1)], dict(settings))
+    corners = graphs.attr_int(node, "align_corners", 0)
+    held = graphs.constant(places)
+    if held is None:
+        where = low.blob(node, 1)
+    else:
+        rounds = mode == "nearest" and border != "reflection"
+        sides = low.whole(node, graphs.need(node, 0))[1:]
+        where = low.memory(node, "places", centers(held, sides, corners)[0] if rounds else held[0], exact=True)
+    picture = graphs.constant(graphs.need(node, 0))
+    blob = low.blob(node) if picture is None else low.memory(node, "picture", picture[0])
+    low.write(node, _SAMPLED, [blob, where], {0: _MODES[mode], 1: _BORDERS[border], 2: corners})
 
 
-def _sampled(low: Lowering, node: ir.Node, index: int) -> str:
-    """A picture or its places, which may be constant: a table of colors, the places of a zoom by a fraction."""
-    held = graphs.constant(graphs.need(node, index))
-    return low.blob(node, index) if held is None else low.memory(node, f"operand{index}", held[0], exact=index == 1)
+def centers(places: Array, sides: Sequence[int], corners: int) -> Array:
+    """The centers of the nearest pixels, as ONNX rounds, to even; ncnn rounds halves up."""
+    lengths = np.array(sides[::-1], np.float32)
+    pixels = np.rint((places + 1) / 2 * (lengths - 1) if corners else ((places + 1) * lengths - 1) / 2)
+    centers = pixels * 2 / np.maximum(lengths - 1, 1) - 1 if corners else (2 * pixels + 1) / lengths - 1
+    return np.asarray(centers, np.float32)

@@ -33,6 +33,14 @@ def _places(height: int, width: int) -> np.ndarray:
     return np.stack([columns, rows], -1)[None].astype(np.float32)
 
 
+def _between(corners: int) -> np.ndarray:
+    """(1, 12, 15, 2) in a picture of 10 x 12: places at and between pixels, but not halfway."""
+    rows, columns = np.meshgrid(np.arange(12) * 0.73, np.arange(15) * 0.73, indexing="ij")
+    lengths = np.array([12, 10])
+    pixels = np.stack([columns, rows], -1)[None]
+    return (pixels * 2 / (lengths - 1) - 1 if corners else (2 * pixels + 1) / lengths - 1).astype(np.float32)
+
+
 RARER: dict[str, Case] = {
     "greater": _masked("Greater"),
     "less": _masked("Less"),
@@ -108,6 +116,13 @@ RARER: dict[str, Case] = {
         )
     },
     "sampled at constant places": after_conv(one("GridSample", "x g"), constants={"g": _places(7, 9)}),
+    **{
+        f"nearest at constant places, {'corners' if corners else 'middles'}": after_conv(
+            one("GridSample", "x g", mode="nearest", padding_mode="border", align_corners=corners),
+            constants={"g": _between(corners)},
+        )
+        for corners in (0, 1)
+    },
     "sampled constant at computed places": after_conv(
         ("Slice", "x s e a", "two", {}), ("Transpose", "two", "grid", {"perm": [0, 2, 3, 1]}),
         one("GridSample", "t grid", padding_mode="border"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Size
-from clearport.errors import BadInput, ClearportError
+from clearport.errors import BadInput, ClearportError, NoSize
 from clearport.graph import feeds, shapes
 
 if TYPE_CHECKING:
@@ -63,10 +63,6 @@ class Sizes:
     least: int
     tried: tuple[Size, ...]
     grown: Mapping[str, tuple[Growth, Growth]]
-
-
-class NoSizes(BadInput):
-    """A network of dynamic size accepts none of the tried sizes."""
 
 
 class Candidate:
@@ -128,19 +124,21 @@ def _digest(given: Mapping[str, Array]) -> bytes:
 
 
 def sizes(candidate: Candidate) -> Sizes:
-    """Determine the size multiple and the least side of a network of dynamic size, by trial.
+    """Determine the size multiple and the least side of a network of dynamic size, by trial; of long sides, which cost
+    attention gigabytes, only if it rejects short ones.
 
     Raises:
-        NoSizes: it accepts none of the tried sizes.
+        NoSize: it accepts none of the tried sizes.
     """
+    bases = (SIDE, LONGEST) if candidate.shapes(Size(SIDE, SIDE)) is None else (SIDE,)
     for multiple in MULTIPLES:
-        for base in (SIDE, LONGEST):
+        for base in bases:
             taken = [Size(base + multiple * 3, base + multiple)]
             others = [Size(base + 4 * multiple, base + 2 * multiple), Size(base + 9 * multiple, base + 6 * multiple)]
             grown = _grown(candidate, [*taken, *others])
             if grown is not None:
                 return Sizes(multiple, _least(candidate, multiple, grown), tuple(taken), grown)
-    raise NoSizes(
+    raise NoSize(
         f"{candidate.name}: its inputs are declared dynamic, but it accepts no size from {SIDE} to {LONGEST} "
         "pixels in steps of up to 128: give --size HEIGHTxWIDTH if it is for one size"
     )

@@ -15,7 +15,7 @@ import numpy as np
 from clearport.base import Artifact, Size, TensorSpec
 from clearport.bundle.files import ONNX_NETWORK
 from clearport.disk.files import write_bytes
-from clearport.errors import BadInput, CheckFailed, RuntimeFailure
+from clearport.errors import BadInput, CheckFailed, NoSize, RuntimeFailure
 from clearport.export.from_onnx.ends import WHOLE
 from clearport.export.from_onnx.graph import check_sizes, graph_of
 from clearport.export.from_onnx.plain import Plain, plain, with_plain_pictures
@@ -184,7 +184,7 @@ def onnx_source(
         build = partial(_probe_graph, found, name)
         try:
             description = described(candidate, outputs, name, free=free, contract=contract, build=build)
-        except measure.NoSizes:
+        except NoSize:
             if size is None or candidate.shapes(size) is None:
                 raise
             candidate = measure.Candidate(str(path), shapes.at(inputs, size), run)

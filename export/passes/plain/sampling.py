@@ -146,13 +146,15 @@ def _point(node: ir.Node, grid: ir.Value, places: tuple[int, ...], component: in
     rows = reshaped(node, grid, (count, places[-1]))
     array = graphs.constant(rows)
     cuts = [constant(node, "cut", [n]) for n in (component, component + 1, 1, 1)]
-    if array is not None:
-        unit = constant(node, "unit", array[:, component : component + 1])
-    else:
-        unit = insert(node, "Slice", [rows, *cuts], (count, 1))
     corners = bool(graphs.attr_int(node, "align_corners", 0))
     half = (length - 1) / 2
-    point = _op(node, "Add", _op(node, "Mul", unit, half if corners else length / 2), half)
+    if array is not None:  # rounded as ONNX Runtime rounds: at half a pixel the last bit decides which is nearest
+        ahead = array[:, component : component + 1] + np.float32(1)
+        pixels = ahead / 2 * np.float32(length - 1) if corners else (ahead * np.float32(length) - 1) / 2
+        point = constant(node, "known", np.asarray(pixels, np.float32))
+    else:
+        unit = insert(node, "Slice", [rows, *cuts], (count, 1))
+        point = _op(node, "Add", _op(node, "Mul", unit, half if corners else length / 2), half)
     return point if _is_cubic(node) else _bordered(node, point, length)
 
 

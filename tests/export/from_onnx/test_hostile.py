@@ -134,7 +134,7 @@ def test_all_unsupported_operators_are_reported_together(tmp_path: Path) -> None
     loop = helper.make_node("Loop", ["", "", "x"], ["a"], name="steps", body=body(node("Relu", "x", "q")))
     nodes = [
         loop,
-        helper.make_node("FusedConv", ["a"], ["b"], name="fused", domain="com.microsoft"),
+        helper.make_node("NhwcMaxPool", ["a"], ["b"], name="fused", domain="com.microsoft"),
         node("RandomNormalLike", "b", "c", name="noise"),
         node("NonZero", "c", "d", name="where"),
         node("SequenceConstruct", "d", "e", name="list"),
@@ -144,7 +144,7 @@ def test_all_unsupported_operators_are_reported_together(tmp_path: Path) -> None
         given(model(nodes, 20, domains=["com.microsoft"]), tmp_path)
     for layer, what in (
         ("Loop 'steps'", "unroll it"),
-        ("FusedConv 'fused'", "an operator of com.microsoft"),
+        ("NhwcMaxPool 'fused'", "an operator of com.microsoft"),
         ("RandomNormalLike 'noise'", "random numbers"),
         ("NonZero 'where'", "depends on the picture"),
         ("SequenceConstruct 'list'", "lists"),

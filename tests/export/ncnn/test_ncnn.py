@@ -14,6 +14,7 @@ from clearport.base import Artifact, Graph, Options, Size, Skipped
 from clearport.disk.files import digest
 from clearport.errors import BadInput, UnsupportedOperator
 from clearport.export.ncnn.file import NcnnFile, plain, tagged
+from clearport.export.ncnn.index import centers
 from clearport.export.ncnn.target import TARGET, emit
 from clearport.export.passes.signs import never_negative
 from clearport.quantized import TargetGraph
@@ -260,3 +261,13 @@ def test_what_is_never_negative(nodes: tuple[object, ...], never: bool) -> None:
     used = {word for each in nodes for word in each[1].split()}
     graph = build(after_conv(*nodes, constants={name: array for name, array in held.items() if name in used}))
     assert never_negative(graph.model.graph.outputs[0]) is never
+
+
+@pytest.mark.parametrize("corners", [0, 1])
+def test_halves_between_pixels_round_to_even(corners: int) -> None:
+    lengths = (5, 9) if corners else (4, 8)
+    at = np.float32([[0.5, 1.5], [1.5, 2.5], [2.5, 0.25]])[None, None]  # x, y
+    given = at * 2 / np.float32([8, 4]) - 1 if corners else (2 * at + 1) / np.float32([8, 4]) - 1
+    wanted = np.float32([[0, 2], [2, 2], [2, 0]])[None, None]
+    there = wanted * 2 / np.float32([8, 4]) - 1 if corners else (2 * wanted + 1) / np.float32([8, 4]) - 1
+    np.testing.assert_array_equal(centers(given, lengths, corners), there)

@@ -65,6 +65,18 @@ def test_the_least_side_is_found() -> None:
     assert measure.sizes(candidate(only_multiples(2, least=20))).least == 24
 
 
+def test_long_sides_are_tried_only_if_short_ones_are_rejected() -> None:
+    """Attention over 256 x 256 pixels would need gigabytes."""
+    tried: list[int] = []
+
+    def even(image: Array) -> Array:
+        tried.append(max(image.shape[2:]))
+        return only_multiples(2)(image)
+
+    assert measure.sizes(candidate(even)).multiple == 2
+    assert max(tried) < measure.LONGEST
+
+
 def test_a_network_of_no_size_is_refused() -> None:
     with pytest.raises(BadInput, match="accepts no size from 64 to 256"):
         measure.sizes(candidate(only_multiples(1, least=9999)))
