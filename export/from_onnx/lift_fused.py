@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from clearport.errors import BadInput
-from clearport.export.from_onnx.lift_older import before, constant, layer_of, put, take
+from clearport.export.from_onnx.lift_older import before, constant, layer_of, put
 from clearport.graph import nodes as graphs
 
 DOMAIN = "com.microsoft"
@@ -74,7 +74,7 @@ def _matmul(node: ir.Node) -> None:
     """alpha * MatMul of inputs whose last two axes may be exchanged."""
     if graphs.attr_int(node, "transBatchA", 0) or graphs.attr_int(node, "transBatchB", 0):
         raise BadInput(f"FusedMatMul {layer_of(node)!r}: its batch axes are moved: give the file from before")
-    sides = [_exchanged(node, index, name) for index, name in enumerate(("transA", "transB"))]
+    sides: list[ir.Value | None] = [_exchanged(node, index, name) for index, name in enumerate(("transA", "transB"))]
     alpha = graphs.attr_float(node, "alpha", 1.0)
     if alpha == 1:
         _become(node, "MatMul", sides)
@@ -92,12 +92,19 @@ def _exchanged(node: ir.Node, index: int, name: str) -> ir.Value:
     return before(node, "Transpose", [value], perm=[*range(rank - 2), rank - 1, rank - 2])
 
 
+def _settings(node: ir.Node) -> list[float]:
+    """The numbers of a fused activation, which are removed from the node."""
+    several = node.attributes.pop("activation_params", None)
+    single = [node.attributes.pop(f"activation_{name}", None) for name in ("alpha", "beta", "gamma")]
+    given = several.as_floats() if several is not None else [held.as_float() for held in single if held is not None]
+    return [float(number) for number in given]
+
+
 def _with_activation(node: ir.Node) -> None:
     """Conv, Gemm and an activation; a fourth input is added in between."""
     op = node.op_type.removeprefix("Fused")
-    kind, numbers = take(node, "activation"), take(node, "activation_params")
-    single = [take(node, f"activation_{name}") for name in ("alpha", "beta", "gamma")]
-    settings = [float(n) for n in (numbers or [n for n in single if n is not None])]  # type: ignore[union-attr, arg-type]
+    kind, settings = graphs.attr_str(node, "activation", ""), _settings(node)
+    node.attributes.pop("activation", None)
     inputs = list(node.inputs)
     added = inputs[3] if op == "Conv" and len(inputs) > 3 else None
     made = before(node, op, inputs[:3], **{key: held.value for key, held in node.attributes.items()})
@@ -106,7 +113,7 @@ def _with_activation(node: ir.Node) -> None:
     if kind in _LIMITS:
         _become(node, "Clip", [made, *(_number(node, n) for n in settings)])
     elif kind in _ACTIVATIONS:
-        _become(node, str(kind), [made], **dict(zip(_ACTIVATIONS[str(kind)], settings, strict=False)))
+        _become(node, kind, [made], **dict(zip(_ACTIVATIONS[kind], settings, strict=False)))
     elif not kind:
         _become(node, "Identity", [made])
     else:
