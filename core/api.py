@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import IODType, Prefer, Size
+from clearport import given
+from clearport.base import IODType, Prefer
+from clearport.errors import BadInput
 from clearport.protocols import no_progress
 
 if TYPE_CHECKING:
@@ -80,20 +82,20 @@ def export(
     from clearport.pipeline.sources.request import ExportRequest
 
     request = ExportRequest(
-        network=network,
-        out=Path(out),
-        scale=scale,
-        size="own" if size is None else Size.parse(size),
-        targets=tuple(targets),
-        precisions=tuple(precisions),
-        weights=Path(weights) if weights is not None else None,
-        knobs=tuple(f"{name}={value!r}" for name, value in (knobs or {}).items()),
-        calibration=Path(calibration) if calibration is not None else None,
-        contract=None if contract is None else Path(contract),
+        network=str(given.path("network", network)) if isinstance(network, str | Path) else network,
+        out=given.path("out", out),
+        scale=None if scale is None else given.count("scale", scale),
+        size=given.size(size),
+        targets=given.names("targets", targets),
+        precisions=given.names("precisions", precisions),
+        weights=given.path_or_none("weights", weights),
+        knobs=given.settings("knobs", knobs),
+        calibration=given.path_or_none("calibration", calibration),
+        contract=given.path_or_none("contract", contract),
         requantize=requantize,
         io=io,
         prefer=prefer,
-        threads=threads,
+        threads=given.threads(threads),
         measure=measure,
         force=force,
         cache=cache,
@@ -109,7 +111,7 @@ def load_bundle(folder: AnyPath) -> Bundle:
     """
     from clearport.bundle.folder import Bundle
 
-    return Bundle.load(Path(folder))
+    return Bundle.load(given.path("folder", folder))
 
 
 def verify(
@@ -125,7 +127,8 @@ def verify(
     """
     from clearport.pipeline.systems.verify import verify_any
 
-    return verify_any(Path(folder), progress, threads, runtimes=tuple(runtimes))
+    place, others = given.path("folder", folder), given.names("runtimes", runtimes)
+    return verify_any(place, progress, given.threads(threads), runtimes=others)
 
 
 def evaluate(
@@ -163,15 +166,16 @@ def evaluate(
     from clearport.pipeline.evaluation.limits import NO_LIMITS
     from clearport.pipeline.evaluation.rows import EvalRequest
 
-    given = {n: value for n, value in (("max_drop", max_drop), ("min_psnr", min_psnr)) if value is not None}
+    asked = {"max_drop": max_drop, "min_psnr": min_psnr}
+    own = {name: given.number(name, value) for name, value in asked.items() if value is not None}
     request = EvalRequest(
-        folder=Path(folder),
-        data=Path(data),
-        limits=replace(limits or NO_LIMITS, **given),
-        targets=tuple(targets),
-        precisions=tuple(precisions),
+        folder=given.path("folder", folder),
+        data=given.path("data", data),
+        limits=replace(limits or NO_LIMITS, **own),
+        targets=given.names("targets", targets),
+        precisions=given.names("precisions", precisions),
         held_back=held_back,
-        require=tuple(require),
+        require=given.names("require", require),
     )
     return evaluate_bundle(request, progress)
 
@@ -205,14 +209,14 @@ def bench(
     from clearport.pipeline.benching.values import BenchRequest
 
     request = BenchRequest(
-        Path(folder),
-        devices=tuple(devices),
-        units=tuple(units),
-        threads=threads,
-        runs=runs,
-        seconds=seconds,
-        targets=tuple(targets),
-        precisions=tuple(precisions),
+        given.path("folder", folder),
+        devices=given.names("devices", devices),
+        units=given.names("units", units),
+        threads=given.threads(threads),
+        runs=given.count("runs", runs),
+        seconds=given.number("seconds", seconds),
+        targets=given.names("targets", targets),
+        precisions=given.names("precisions", precisions),
     )
     return bench_bundle(request, progress)
 
@@ -238,8 +242,9 @@ def restore(
     """
     from clearport.pipeline.run import RunRequest, restore_picture
 
-    inputs = tuple(map(str, (picture,) if isinstance(picture, str | Path) else picture))
-    request = RunRequest(Path(folder), inputs, Path(output), target=target, precision=precision, variant=variant)
+    inputs = given.paths("picture", picture)
+    place, out = given.path("folder", folder), given.path("output", output)
+    request = RunRequest(place, inputs, out, target=target, precision=precision, variant=variant)
     return restore_picture(request, progress)
 
 
@@ -253,9 +258,12 @@ def train(
     Raises:
         BadInput: options, data, starting weights or checkpoint cannot be used.
     """
+    from clearport.models.training.options import TrainOptions
     from clearport.models.training.train import train as run
     from clearport.quantize.trained.options import QatOptions
 
+    if not isinstance(options, TrainOptions | QatOptions):
+        raise BadInput(f"options: expected TrainOptions or QatOptions, got {type(options).__name__}")
     if isinstance(options, QatOptions):
         from clearport.pipeline.qat import train_int8
 

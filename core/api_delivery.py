@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clearport import given
 from clearport.protocols import no_progress
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def kit(
     """
     from clearport.pipeline.kit import KitRequest, write_kit
 
-    return write_kit(KitRequest(Path(folder), language, Path(out), target, precision, variant), progress)
+    place, to = given.path("folder", folder), given.path("out", out)
+    return write_kit(KitRequest(place, given.text("language", language), to, target, precision, variant), progress)
 
 
 def push(folder: AnyPath, store: str, *, name: str = "", version: str = "", progress: Progress = no_progress) -> Pushed:
@@ -56,7 +58,9 @@ def push(folder: AnyPath, store: str, *, name: str = "", version: str = "", prog
     """
     from clearport.pipeline.stores.push import PushRequest, push_bundle
 
-    return push_bundle(PushRequest(Path(folder), str(store), name, version), progress)
+    return push_bundle(
+        PushRequest(given.path("folder", folder), given.paths("store", store)[0], name, version), progress
+    )
 
 
 def pull(
@@ -78,5 +82,6 @@ def pull(
     """
     from clearport.pipeline.stores.pull import PullRequest, pull_bundle
 
-    place = None if out is None else Path(out)
-    return pull_bundle(PullRequest(address, place, tuple(targets), tuple(precisions), force), progress)
+    place, source = given.path_or_none("out", out), given.text("address", address)
+    wanted = given.names("targets", targets), given.names("precisions", precisions)
+    return pull_bundle(PullRequest(source, place, *wanted, force), progress)

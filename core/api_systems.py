@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearport.base import IODType, Prefer, Size
+from clearport import given
+from clearport.base import IODType, Prefer
 from clearport.errors import BadInput
 from clearport.protocols import no_progress
 
@@ -63,15 +64,15 @@ def export_system(
     from clearport.pipeline.systems.export import export_system as export
 
     request = ExportRequest(
-        network=name,
-        out=Path(out),
-        size="own" if size is None else Size.parse(size),
-        targets=tuple(targets),
-        precisions=tuple(precisions),
-        weights=Path(weights) if weights is not None else None,
+        network=given.text("name", name),
+        out=given.path("out", out),
+        size=given.size(size),
+        targets=given.names("targets", targets),
+        precisions=given.names("precisions", precisions),
+        weights=given.path_or_none("weights", weights),
         io=io,
         prefer=prefer,
-        threads=threads,
+        threads=given.threads(threads),
         measure=measure,
         force=force,
         cache=cache,
@@ -87,7 +88,7 @@ def load_system(folder: AnyPath) -> System:
     """
     from clearport.bundle.system import System
 
-    return System.load(Path(folder))
+    return System.load(given.path("folder", folder))
 
 
 def run_system(
@@ -126,16 +127,16 @@ def run_system(
     from clearport.pipeline.systems.run import run_system as run
 
     request = SystemRequest(
-        folder=Path(folder),
-        inputs=tuple(map(str, (inputs,) if isinstance(inputs, str | Path) else inputs)),
-        output=Path(output),
+        folder=given.path("folder", folder),
+        inputs=given.paths("inputs", inputs),
+        output=given.path("output", output),
         clicks=tuple(map(_click, clicks)),
-        seed=seed,
-        settings=tuple(f"{name}={value}" for name, value in (settings or {}).items()),
+        seed=given.count("seed", seed, least=0),
+        settings=given.settings("settings", settings),
         target=target,
         precision=precision,
         variant=variant,
-        threads=threads,
+        threads=given.threads(threads),
     )
     return run(request, progress)
 
@@ -172,8 +173,8 @@ class OpenSystem:
 
         from clearport.programs.interpreter import execute
 
-        given = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
-        return execute(self.system.record.program, self._parts, given, settings)
+        arrays = {name: np.asarray(value, np.float32) for name, value in inputs.items()}
+        return execute(self.system.record.program, self._parts, arrays, settings)
 
 
 @contextmanager
@@ -197,7 +198,7 @@ def open_system(
     system = load_system(folder)
     row = system.row(target, precision, variant)
     system.check_files()
-    with opened(system, row.target, row.precision, row.variant, threads) as parts:
+    with opened(system, row.target, row.precision, row.variant, given.threads(threads)) as parts:
         yield OpenSystem(system, parts)
 
 
@@ -222,11 +223,11 @@ def bench_system(
     from clearport.pipeline.systems.bench import bench_system as bench
 
     return bench(
-        Path(folder),
-        targets=tuple(targets),
-        precisions=tuple(precisions),
-        runs=runs,
-        threads=threads,
+        given.path("folder", folder),
+        targets=given.names("targets", targets),
+        precisions=given.names("precisions", precisions),
+        runs=given.count("runs", runs),
+        threads=given.threads(threads),
         progress=progress,
     )
 
@@ -249,7 +250,9 @@ def evaluate_system(
     """
     from clearport.pipeline.systems.evaluate import evaluate_system as evaluate
 
-    return evaluate(Path(folder), Path(data), tuple(targets), tuple(precisions), progress)
+    place, photos = given.path("folder", folder), given.path("data", data)
+    wanted = given.names("targets", targets), given.names("precisions", precisions)
+    return evaluate(place, photos, *wanted, progress)
 
 
 def _click(click: tuple[float, float] | tuple[float, float, bool]) -> str:

@@ -39,10 +39,18 @@ def contract_contradictions(model: Growing, network: Ends, artifacts: Sequence[E
         for word, specs, contract in (("inputs", inputs, network[0]), ("outputs", outputs, network[1])):
             yield from _same(f"{where}.{word}", specs, contract)
             yield from _like(f"{where}.{word}", specs, contract)
+            yield from _plain(f"{where}.{word}", specs)
         for side, length in _sides(shapes.lead(inputs)):
             if isinstance(length, int) and length % model.size_multiple:
                 multiple = f"model.size_multiple {model.size_multiple}"
                 yield f"{where}.inputs.0: {side} {length} is not a multiple of {multiple}"
+
+
+def _plain(where: str, specs: Sequence[TensorSpec]) -> Iterator[str]:
+    """An export folds normalization into the files: a tensor of a bundle has none."""
+    for i, spec in enumerate(specs):
+        if spec.mean or spec.std:
+            yield f"{where}.{i}: mean and std, and files of a bundle accept plain pictures"
 
 
 def _sides(spec: TensorSpec) -> list[tuple[str, int | str]]:

@@ -45,6 +45,7 @@ from clearport.cli.options import (
     WeightsOpt,
     split,
 )
+from clearport.given import MOST_THREADS
 
 app = App(
     name="clearport",
@@ -119,7 +120,7 @@ def export(
     std: StdOpt = "",
     io: IOOpt = "uint8",
     prefer: PreferOpt = "balanced",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads of every runtime.")] = 1,
     bench: Annotated[bool, typer.Option(help="Measure latency, briefly ('clearport bench' does it at length).")] = True,
     force: ForceOpt = False,
     cache: CacheOpt = True,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli.options import BundleArg, JsonOpt, PrecisionsOpt, QuietOpt, TargetsOpt, refuse_others, split
+from clearport.given import MOST_THREADS
 
 _WHERE, _HOW, _OUTCOME = "Where", "How", "Results"
 
@@ -85,7 +86,9 @@ def bench(
     timeout: Annotated[
         float, typer.Option(min=1, help="Timeout of one step on a device, in seconds.", rich_help_panel=_HOW)
     ] = 120.0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.", rich_help_panel=_HOW)] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads of every runtime.", rich_help_panel=_HOW)
+    ] = 1,
     pin: Annotated[str, typer.Option(help="Pin to these processors (Linux), as in 0,1.", rich_help_panel=_HOW)] = "",
     runs: Annotated[
         int, typer.Option(min=1, help="Timed runs of every artifact, at least.", rich_help_panel=_HOW)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearport.cli.options import BundleArg, QuietOpt, TargetsOpt, split
+from clearport.given import MOST_THREADS
 
 _SHOWN = 5
 """Maximum number of layers listed for their cost."""
@@ -33,7 +34,7 @@ def diagnose(
         Path | None,
         typer.Option(help="Write the LiteRT file's figures for Model Explorer into this file.", show_default=False),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads of every runtime.")] = 1,
     quiet: QuietOpt = False,
 ) -> None:
     """Find the layer in which an int8 file goes wrong, or loses most: every layer, in every runtime, side by side.

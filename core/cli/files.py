@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli.options import BundleArg, ContractOpt, JsonOpt, QuietOpt, RangeOpt, SizeOpt
+from clearport.given import MOST_THREADS
 
 
 def inspect(
@@ -66,7 +67,7 @@ def compare(
         list[Path] | None, typer.Option(help="A picture that both restore; repeatable. A bundled photo by default.")
     ] = None,
     span: RangeOpt = "",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of both runtimes.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads of both runtimes.")] = 1,
     runs: Annotated[int, typer.Option(min=3, help="Minimum number of timed runs of each.")] = 10,
     seconds: Annotated[float, typer.Option(min=0.0, help="Time each for at least this long.")] = 1.0,
     bench: Annotated[bool, typer.Option(help="Measure latency, interleaved.")] = True,

@@ -29,6 +29,7 @@ from clearport.cli.options import (
     WeightsOpt,
     split,
 )
+from clearport.given import MOST_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +59,7 @@ def lint(
     mean: MeanOpt = "",
     std: StdOpt = "",
     io: IOOpt = "uint8",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of every runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads of every runtime.")] = 1,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearport.cli.options import BundleArg, JsonOpt, QuietOpt
+from clearport.given import MOST_THREADS
 
 
 def verify(
@@ -84,7 +85,7 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Systems: a setting of the program; repeatable.", metavar="NAME=NUMBER"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="CPU threads.")] = 1,
     json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:

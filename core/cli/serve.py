@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearport.cli.options import BundleArg, PrecisionsOpt, QuietOpt, TargetsOpt, split
+from clearport.given import MOST_THREADS
 
 if TYPE_CHECKING:
     from clearport.pipeline.serve import Served
@@ -41,7 +42,9 @@ def serve(
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) for https.")] = None,
     key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Default number of WASM threads on the page.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, help="Default number of WASM threads on the page.")
+    ] = 1,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs of every file, at least.")] = 50,
     seconds: Annotated[float, typer.Option(min=0.0, help="Measure every file for at least this long.")] = 1.0,
     target: TargetsOpt = "",

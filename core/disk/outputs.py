@@ -105,6 +105,8 @@ class OutBundle:
             return "a file is at this path; choose a folder that does not exist yet" if taken else None
         if os.path.ismount(place):
             return "it is the root of a file system, which cannot be replaced; choose a folder in it"
+        if Path.cwd().is_relative_to(place):
+            return "it is the current folder or contains it, and a bundle takes its place; choose a folder in it"
         return self._occupied(place) if any(place.iterdir()) else None
 
     def _occupied(self, place: Path) -> str | None:
@@ -217,6 +219,7 @@ def _locked(output: Output, place: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=_SWEEPING_S, poll_interval=0.02)
     except Timeout as error:
+        _try(output, place.parent)  # some file systems that take no files fail to lock without a reason
         raise BadInput(
             f"{output.path}: another clearport process is writing there; wait for it, or choose another path"
         ) from error

@@ -36,7 +36,7 @@ class TomlFile:
         self.path, self._text = path, read_text(path, MOST_BYTES)
         try:
             self.values: dict[str, Any] = tomllib.loads(self._text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: not TOML, or a number of thousands of digits
             raise BadInput(f"{path}: not a TOML file: {error or 'nested too deeply'}") from error
 
     def model(self, kind: type[_Model], what: str, advice: str = "") -> _Model:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearport.base import Size
-from clearport.bundle.files import MANIFEST
+from clearport.bundle.files import MANIFEST, SUMS
 from clearport.bundle.folder import Bundle
 from clearport.bundle.system import System, is_system
 from clearport.disk.files import atomic_path, files_below, write_bytes, write_text
@@ -145,7 +145,7 @@ def _record(bundle: Bundle, target: str, request: KitRequest) -> ArtifactRecord:
 
 def _check_files(bundle: Bundle, record: ArtifactRecord) -> None:
     """Check the artifact and the data of its self-test: golden pictures and the limits in the manifest."""
-    judging = {MANIFEST, *(golden.path for golden in bundle.manifest.goldens)}
+    judging = {MANIFEST, SUMS, *(golden.path for golden in bundle.manifest.goldens)}
     for mismatch in bundle.verify_files():
         if record.holds(mismatch.path) or mismatch.path in judging:
             raise BadInput(f"{bundle.folder}: {mismatch}; for the full list: clearport verify {bundle.folder}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from clearport.base import Skipped
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.bundle.system import is_system
+from clearport.disk.json_files import read_bytes
 from clearport.disk.ours import PARTS
 from clearport.disk.outputs import OutFolder, claimed
 from clearport.errors import BadInput, NotInstalled, check_finite
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 MOST_WHOLE_PIXELS = 1 << 21
 """Maximum pixels of a picture that is not tiled for networks with a global receptive field: phones lack memory for
 more."""
+
+_MOST_PEM = 1 << 20
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -255,10 +258,24 @@ def _tls(request: ServeRequest) -> ssl.SSLContext | None:
         return None
     if request.certificate is None:
         raise BadInput("--key without --certificate: https needs both, or a certificate file that includes its key")
+    given = [path for path in (request.certificate, request.key) if path is not None]
+    for path in given:
+        read_bytes(path, _MOST_PEM)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asked: list[bool] = []
+
+    def passphrase() -> str:
+        asked.append(True)
+        return ""  # an answer: OpenSSL would ask on the terminal
+
     try:
-        context.load_cert_chain(request.certificate, request.key)
+        context.load_cert_chain(request.certificate, request.key, passphrase)
     except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(path) for path in (request.certificate, request.key) if path is not None)
+        if asked:
+            raise BadInput(
+                f"{given[-1]}: the private key has a passphrase; write a copy without one: openssl pkey -in "
+                f"{given[-1]} -out plain.pem"
+            ) from error
+        files = ", ".join(map(str, given))
         raise BadInput(f"{files}: not a certificate (PEM) and its private key: {error}") from error
     return context

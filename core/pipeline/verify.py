@@ -19,6 +19,7 @@ from clearport.pipeline.diagnosis.steps import Steps
 from clearport.pipeline.exams import exams_of, exams_of_weights
 from clearport.pipeline.isolated.workers import reused
 from clearport.pipeline.prove import judge, network_of, replays_of, run_each, run_elsewhere, runner_of
+from clearport.pipeline.recorded import recorded_checks, unproven
 from clearport.pipeline.stores.sign import check_signature
 from clearport.protocols import no_progress
 from clearport.reports.figures import figures, steps_figures
@@ -76,6 +77,7 @@ def verify_bundle(
     if not wrong:
         said = f"every file is unchanged{_remarks(bundle, asked=signed_by is not None)}"
         checks.append(Check("checksums", True, said, seconds, "files"))
+    checks += recorded_checks(bundle)
     changed = {m.path for m in wrong}
     jobs = [] if bundle.manifest.model.reference in changed else [partial(_run_weights, bundle, threads)]
     width = min(workers(threads), MOST_WORKERS)
@@ -151,7 +153,7 @@ def check_artifact(bundle: Bundle, record: ArtifactRecord, threads: int, steps: 
         return [Check("golden", False, problems.told(error, f"reading the goldens of {record.key}"), group=record.key)]
     if not exams:
         return [Check("golden", False, "the bundle has no golden picture to prove it with", group=record.key)]
-    checks = []
+    checks = unproven(record, exams, quantized=bundle.manifest.quantization is not None)
     with ExitStack() as opened:
         if steps is None and record.precision == "int8":
             steps = _steps(bundle, threads, (), opened)

@@ -85,6 +85,9 @@ def _told(check: object) -> None:
 SizeText = Annotated[StrictStr, AfterValidator(_size)]
 TargetName = Annotated[StrictStr, AfterValidator(_target)]
 Label = Annotated[StrictStr, AfterValidator(_label)]
+SOME = Field(min_length=1)
+"""An empty list or word would mean everything, or the folder of the file: left out, it means that."""
+Word = Annotated[StrictStr, SOME]
 Scale = Annotated[StrictInt, Field(ge=1, le=64)]
 
 
@@ -95,15 +98,15 @@ class _Part(BaseModel):
 class ModelTold(_Part):
     """A network with export settings; see ``clearport export --help``. Paths are relative to the file."""
 
-    network: Annotated[StrictStr, Field(min_length=1)] | None = None
-    scales: tuple[Scale, ...] | None = None
-    sizes: tuple[SizeText, ...] | None = None
-    targets: tuple[TargetName, ...] | None = None
-    precisions: tuple[Precision, ...] | None = None
-    weights: StrictStr | None = None
+    network: Word | None = None
+    scales: Annotated[tuple[Scale, ...], SOME] | None = None
+    sizes: Annotated[tuple[SizeText, ...], SOME] | None = None
+    targets: Annotated[tuple[TargetName, ...], SOME] | None = None
+    precisions: Annotated[tuple[Precision, ...], SOME] | None = None
+    weights: Word | None = None
     knobs: Mapping[str, float] = Field(default_factory=dict)
-    calibration: StrictStr | None = None
-    contract: StrictStr | None = None
+    calibration: Word | None = None
+    contract: Word | None = None
     requantize: StrictBool = False
     io: IODType | None = None
 
@@ -111,11 +114,11 @@ class ModelTold(_Part):
 class MatrixFile(_Part):
     """The whole file: settings for all models, and the models by the names of their bundles."""
 
-    sizes: tuple[SizeText, ...] = ()
-    targets: tuple[TargetName, ...] = ()
-    precisions: tuple[Precision, ...] = ()
+    sizes: Annotated[tuple[SizeText, ...], SOME] = ()
+    targets: Annotated[tuple[TargetName, ...], SOME] = ()
+    precisions: Annotated[tuple[Precision, ...], SOME] = ()
     io: IODType = "uint8"
-    calibration: StrictStr | None = None
+    calibration: Word | None = None
     models: Annotated[Mapping[Label, ModelTold], Field(min_length=1)]
 
 
@@ -226,8 +229,11 @@ def _check_files(file: TomlFile, told: MatrixFile, label: str, model: ModelTold)
                 "setting is for networks of 'clearport list'"
             )
     for key, word in {**named, ("calibration",): told.calibration}.items():
-        if word is not None and not Path(file.path.parent, word).exists():
-            raise BadInput(f"{file.path}: {file.at(key)}: no such file or folder: {Path(file.path.parent, word)}")
+        place = Path(file.path.parent, word or "")
+        if word is not None and not place.exists():
+            raise BadInput(f"{file.path}: {file.at(key)}: no such file or folder: {place}")
+        if word is not None and place.is_dir() and key[-1] != "calibration":
+            raise BadInput(f"{file.path}: {file.at(key)}: expected a file, and this is a folder: {place}")
 
 
 def _jobs(told: MatrixFile, label: str, model: ModelTold, folder: Path) -> Iterator[Job]:

@@ -82,11 +82,11 @@ def read(path: Path) -> Contract:
     """
     try:
         return Contract.model_validate(tomllib.loads(read_bytes(path).decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a TOML file: {error}") from error
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         raise BadInput(f"{path}: not a contract: {'; '.join(found)}; 'clearport inspect' prints a valid one") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
+        raise BadInput(f"{path}: not a TOML file: {error}") from error
 
 
 def merged(file: Contract, told: Contract) -> Contract:

@@ -36,14 +36,29 @@ class Content:
     source: Path | bytes
     type: str
     encoding: str | None = None
+    state: tuple[int, ...] | None = None
+    """The file's state when it was offered: a file that was changed since is not what the records say."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is no longer the one that was offered."""
+        return isinstance(self.source, Path) and self.state != _state(self.source)
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def content_of(source: Path | bytes, name: str) -> Content:
     """A file's content type from its suffix; ``.gz`` files are sent compressed, with a content encoding."""
     plain = name.removesuffix(".gz")
-    return Content(
-        source, _TYPES.get(Path(plain).suffix, "application/octet-stream"), "gzip" if plain != name else None
-    )
+    kind = _TYPES.get(Path(plain).suffix, "application/octet-stream")
+    state = _state(source) if isinstance(source, Path) else None
+    return Content(source, kind, "gzip" if plain != name else None, state)
 
 
 def page_files() -> dict[str, Content]:

@@ -90,11 +90,10 @@ class BrowserServer:
         try:
             site = web.TCPSite(runner, place.host, place.port, ssl_context=place.tls, reuse_address=True)
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no encoding takes
             await runner.cleanup()
-            raise BadInput(
-                f"{place.host}:{place.port}: cannot listen on this address: {error.strerror or error}"
-            ) from error
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(f"{place.host}:{place.port}: cannot listen on this address: {reason}") from error
         port = runner.addresses[0][1]
         with loop_errors(tell):
             try:
@@ -142,6 +141,8 @@ class BrowserServer:
             headers["Content-Encoding"] = content.encoding
         if isinstance(content.source, bytes):
             return web.Response(body=content.source, headers=headers)
+        if content.changed:
+            raise web.HTTPConflict(text="this file was changed since the server started: start the server again")
         return web.FileResponse(content.source, headers=headers, chunk_size=_CHUNK)
 
     async def _greet(self, request: web.Request) -> web.Response:

@@ -241,3 +241,22 @@ def test_an_error_names_the_file_that_it_is_about(tmp_path: Path) -> None:
     with pytest.raises(BrokenPipeError), bundle.building(tmp_path / "out"):
         raise BrokenPipeError
     assert tree(tmp_path) == {}
+
+
+def test_the_current_folder_is_no_place_for_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle takes the place of an empty folder: the shell would be left in one that is gone."""
+    (tmp_path / "here/below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here/below")
+    with pytest.raises(BadInput, match="it is the current folder"), claimed(OutBundle(Path())):
+        pass
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here/below").rmdir()
+    with pytest.raises(BadInput, match="it is the current folder"), claimed(OutBundle(tmp_path / "here")):
+        pass
+    assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no file system that refuses files")
+def test_a_place_where_no_lock_can_be_made_is_said_to_be_unwritable() -> None:
+    with pytest.raises(BadInput, match="--out cannot be written"), claimed(OutBundle(Path("/proc/none"))):
+        pass

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from clearport.base import Artifact
 from clearport.bundle.folder import Bundle
 from clearport.errors import BadInput
 from clearport.pipeline.run import tiling_of
-from clearport.pipeline.serve import ServeRequest, offer_of, serve_bundle
+from clearport.pipeline.serve import ServeRequest, _tls, offer_of, serve_bundle
 from clearport.runtime.latency.stats import LEAST_ROUNDS
 from clearport.runtime.tolerance import widest_for
 
@@ -157,3 +164,43 @@ def test_a_bundle_that_was_changed_is_not_served(made: Bundle) -> None:
     (made.folder / "goldens" / "int8.png").write_bytes(b"another picture")
     with pytest.raises(BadInput, match="a modified bundle is not served"):
         serve_bundle(request(made), lambda _: None, lambda _: None)
+
+
+def test_a_certificate_that_cannot_be_used_is_refused_without_waiting(made: Bundle, tmp_path: Path) -> None:
+    pipe, folder, empty = tmp_path / "pipe", tmp_path / "folder", tmp_path / "empty.pem"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    empty.touch()
+    for certificate, said in (
+        (tmp_path / "none.pem", r"none\.pem: no such file"),
+        (pipe, "pipe: expected a regular file"),
+        (folder, "folder: it is a folder"),
+        (empty, r"empty\.pem: not a certificate"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            _tls(request(made, certificate=certificate))
+    with pytest.raises(BadInput, match="pipe: expected a regular file"):
+        _tls(request(made, certificate=empty, key=pipe))
+
+
+def test_a_key_with_a_passphrase_is_refused_without_a_question(made: Bundle, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, begin + timedelta(days=9999))
+    (tmp_path / "cert.pem").write_bytes(unsigned.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    closed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (tmp_path / "key.pem").write_bytes(closed)
+    with pytest.raises(BadInput, match=r"key\.pem: the private key has a passphrase"):
+        _tls(request(made, certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem"))
+
+
+def test_a_file_that_was_changed_since_the_offer_is_known(made: Bundle) -> None:
+    _, contents = offer_of(made, request(made))
+    path, content = next((name, found) for name, found in contents.items() if name.endswith("int8.tflite"))
+    assert not content.changed
+    place = made.folder / path.removeprefix("files/")
+    place.write_bytes(b"other")
+    assert content.changed
+    place.unlink()
+    assert content.changed

@@ -49,6 +49,13 @@ def test_the_example_is_a_matrix(tmp_path: Path) -> None:
 
 
 WRONG = {
+    "[models.ncnet]\nscales = []": r"line 2, models\.ncnet\.scales: .*at least 1 item",
+    "sizes = []\n[models.ncnet]": r"line 1, sizes: .*at least 1 item",
+    "targets = []\n[models.ncnet]": r"line 1, targets: .*at least 1 item",
+    "[models.ncnet]\nweights = ''": r"line 2, models\.ncnet\.weights: .*at least 1 character",
+    "calibration = ''\n[models.ncnet]": r"line 1, calibration: .*at least 1 character",
+    "[models.ncnet]\nweights = '.'": r"line 2, models\.ncnet\.weights: expected a file, and this is a folder",
+    f"x = {'9' * 5000}\n[models.ncnet]": r"zoo\.toml: not a TOML file: .*digits",
     'sizes = [\n  "64x64",\n  "64by64",\n]\n[models.ncnet]': r"line 1, sizes\.1: '64by64': expected HEIGHTxWIDTH",
     "[models.ncnet]\n\n# so\nscales = [2, 'x']": r"line 4, models\.ncnet\.scales\.1: .*integer",
     "[models.ncnet]\ntragets = ['tflite']": r"line 2, models\.ncnet\.tragets: unknown setting",
