@@ -21,6 +21,7 @@ from clearport.reports.figures import figures
 from clearport.reports.junit import Check
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from clearport.base import Array, Float32
@@ -41,6 +42,7 @@ def verify_system(
     if not checks:
         checks.append(Check("checksums", True, "every file of the system itself is unchanged", group="files"))
     damaged = {check.group for check in checks if not check.passed}
+    checks += [Check("system", False, problem, group="whole") for problem in _recorded(system)]
     for name, part in system.parts.items():
         found = verify_bundle(part.folder, named(progress, name), threads, runtimes=runtimes)
         checks += [replace(check, group=f"{name}: {check.group}") for check in found]
@@ -54,6 +56,16 @@ def verify_system(
         progress("running the whole", number, len(system.record.rows))
         checks.append(whole_again(system, row, inputs, wanted, threads))
     return checks
+
+
+def _recorded(system: System) -> Iterator[str]:
+    """What ``system.json`` says otherwise than its parts, and proofs that the export recorded as failed."""
+    for failure in system.record.failures():
+        yield f"the export recorded a failed proof: {failure}"
+    for name, part in system.parts.items():
+        told, found = system.record.parts[name].network, part.manifest.model.name
+        if told != found:
+            yield f"parts.{name}.network: {told}, and {part.folder} is of {found}"
 
 
 def verify_any(
