@@ -55,7 +55,8 @@ class Plan:
     @property
     def pictures(self) -> list[TensorSpec]:
         """The inputs and outputs that the image variant has as images."""
-        return [spec for spec in (*self.graph.inputs, *self.graph.outputs) if spec.is_picture and spec.color == "RGB"]
+        ends = (*self.graph.inputs, *self.graph.outputs)
+        return [spec for spec in ends if spec.is_picture and (spec.color, spec.channels) == ("RGB", 3)]
 
     def as_image(self, spec: TensorSpec) -> bool:
         """Whether a tensor is an image in the file."""

@@ -83,8 +83,12 @@ def build(case: Case, height: int | str = HEIGHT, width: int | str = WIDTH) -> G
     constants = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in case.constants.items()]
     proto = onnx.helper.make_graph(nodes, "case", [image], [restored], constants)
     model = onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
-    specs = [TensorSpec(name, (1, 3, height, width), value_range=RANGE) for name in ("image", "restored")]
-    return graphs.check(Graph(ir.from_proto(resizes.inferred(model)), (specs[0],), (specs[1],), "case", 1))
+    body = ir.from_proto(resizes.inferred(model))
+    known, picture = body.graph.outputs[0].shape, (1, 3, height, width)
+    sides = picture if known is None or len(known) != len(picture) else known
+    shape = tuple(n if isinstance(n, int) else usual for n, usual in zip(sides, picture, strict=True))
+    given, made = TensorSpec("image", picture, value_range=RANGE), TensorSpec("restored", shape, value_range=RANGE)
+    return graphs.check(Graph(body, (given,), (made,), "case", 1))
 
 
 def pictures(count: int = 3) -> list[np.ndarray]:
