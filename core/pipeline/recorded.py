@@ -27,7 +27,7 @@ _ON_PROBE = f", on the {PROBE}"
 
 def recorded_checks(bundle: Bundle) -> list[Check]:
     """The failed checks of a manifest as a whole: it has artifacts, its files belong to it, its network is its own."""
-    said = [*_nothing(bundle), *_strays(bundle), *_network(bundle)]
+    said = [*_nothing(bundle), *_strays(bundle), *_network(bundle), *_scales(bundle)]
     return [Check("manifest", False, problem, group="manifest") for problem in said]
 
 
@@ -49,6 +49,29 @@ def _strays(bundle: Bundle) -> Iterator[str]:
     if found:
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         yield f"no artifact or golden picture in it is {', '.join(found[:_MOST_NAMED])}{more}, which 'files' lists"
+
+
+def _scales(bundle: Bundle) -> Iterator[str]:
+    """Scales in the table otherwise than in the quantized model, against which int8 files are proven."""
+    told = bundle.manifest.quantization
+    if told is None or not all((bundle.folder / name).is_file() for name in (told.table, told.reference)):
+        return
+    import onnx_ir as ir
+    from google.protobuf.message import DecodeError
+
+    from clearport.quantize import table
+    from clearport.quantize.qdq import contradictions
+
+    try:
+        entries = table.load(bundle.folder / told.table)
+        model = ir.load(bundle.folder / told.reference)
+    except (BadInput, DecodeError, ValueError) as error:
+        yield f"{told.table}, {told.reference}: {error}"
+        return
+    found = contradictions(entries, model)
+    if found:
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        yield f"{told.table} and {told.reference} differ in the scales of {', '.join(found[:_MOST_NAMED])}{more}"
 
 
 def _network(bundle: Bundle) -> Iterator[str]:

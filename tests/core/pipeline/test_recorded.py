@@ -29,6 +29,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("recorded") / "int8"
+    options = {"size": "16x16", "targets": ("onnxruntime",), "precisions": ("int8",), "measure": False}
+    clearport.export("ncnet", place, **options)  # type: ignore[arg-type]  # as keywords
+    return place
+
+
 @pytest.fixture
 def copied(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "bundle"))
@@ -121,3 +129,25 @@ def test_a_missing_list_of_checksums_is_said_once(copied: Path, tmp_path: Path) 
         write_kit(KitRequest(copied, "python", tmp_path / "kit", "onnxruntime"))
     (copied / "weights.safetensors").write_bytes(b"changed")
     assert {found.path for found in verify_folder(copied)} == {"SHA256SUMS", "weights.safetensors"}
+
+
+@pytest.mark.parametrize("edit", ["emptied", "a scale", "a zero point", "another tensor"])
+def test_a_scale_table_that_no_file_follows_is_found(edit: str, quantized: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(quantized, tmp_path / "bundle"))
+    assert recorded_checks(Bundle.load(folder)) == []
+    path = folder / "scales.json"
+    content = json.loads(path.read_text())
+    tensors = content["tensors"]
+    name = next(each for each, entry in tensors.items() if entry["axis"] is None)
+    if edit == "emptied":
+        tensors.clear()
+    elif edit == "a scale":
+        tensors[name]["scale"][0] *= 1.01
+    elif edit == "a zero point":
+        tensors[name]["zero_point"] += 1
+    else:
+        tensors["nothing"] = tensors[name]
+    path.write_text(json.dumps(content))
+    (found,) = recorded_checks(Bundle.load(folder))
+    assert found.passed is False
+    assert "scales.json and reference_qdq.onnx differ in the scales of " in found.message
