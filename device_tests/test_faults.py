@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from clearport.pipeline.goldens import fit
 from clearport.pipeline.prove import run_each
 from clearport.pipeline.verify import _run_weights, check_artifact
 from clearport.reports.junit import Check
+from clearport.runtime.parity import ParityReport
 from clearport.runtime.tolerance import Tolerance
 from clearport.runtime.usable import runners_of
 from device_tests import faults
@@ -110,6 +112,14 @@ def test_weights_that_are_not_those_of_the_files_are_found(two_targets: Bundle, 
     assert "levels, allowed" in failed[0].message
 
 
+def _of_before(record: ArtifactRecord) -> ArtifactRecord:
+    """Its proofs as those of before: of 8-bit pictures, and not on the probe."""
+    assert isinstance(record.parity, ParityReport)
+    kept = [p for p in record.cross_checks if not (isinstance(p, ParityReport) and p.reference.endswith("probe"))]
+    first, *others = [replace(p, basis="8-bit pictures") for p in (record.parity, *kept) if isinstance(p, ParityReport)]
+    return record.model_copy(update={"parity": first, "cross_checks": tuple(others)})
+
+
 def test_a_bundle_of_before_is_judged_by_what_it_has(two_targets: Bundle, tmp_path: Path) -> None:
     """Goldens without numbers and without a probe, int8 judged by the QDQ model alone, limits of those days."""
     old = [g for g in two_targets.manifest.goldens if g.input == "input"]
@@ -123,7 +133,9 @@ def test_a_bundle_of_before_is_judged_by_what_it_has(two_targets: Bundle, tmp_pa
         )
         for g in old
     )
-    bundle = Bundle(two_targets.folder, two_targets.manifest.model_copy(update={"goldens": goldens}))
+    artifacts = tuple(map(_of_before, two_targets.artifacts))
+    update = {"goldens": goldens, "artifacts": artifacts}
+    bundle = Bundle(two_targets.folder, two_targets.manifest.model_copy(update=update))
     for record in candidates(bundle):
         (exam,) = exams_of(bundle, record)
         references = {criterion.reference.name for criterion in exam.criteria}

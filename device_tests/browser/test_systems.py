@@ -206,7 +206,7 @@ def given(opened: Opened, program: Program, folder: Path) -> dict[str, np.ndarra
         assert page.locator("#system-run").is_disabled()
         path = photo_of(folder / f"{each.name}.png", number)
         page.locator(f"#system-file-{each.name}" if number else "#system-file").set_input_files(path)
-        page.wait_for_function(f"document.querySelectorAll('.pane:not([hidden]) canvas').length > {number}")
+        page.locator(".pane:not([hidden]) canvas").nth(number).wait_for(state="attached")
         spec = TensorSpec("p", (1, 3, "H", "W"), value_range=(each.low, each.high))
         found[each.name] = pixels.to_tensor(load_rgb(path), spec)
     if "clicks" in {each.name for each in program.inputs}:
