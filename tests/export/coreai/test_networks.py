@@ -36,6 +36,8 @@ CASES = [
     pytest.param(name, scale, marks=[] if (name, scale) == ("ncnet", 3) else [pytest.mark.slow], id=f"{name} x{scale}")
     for name, scale in BUNDLED
 ]
+HALF = {"iagc": 60.0}
+"""dB of fp16 files of networks whose features depend on the whole picture, such as by attention; others have 65."""
 DEEP = 48.0
 """dB between an int8 file and the QDQ model where ties of one step are enlarged by all that follows them."""
 
@@ -52,7 +54,7 @@ def test_a_network_is_what_it_was(name: str, scale: int, tmp_path: Path) -> None
     span = graph.output.span[1] - graph.output.span[0]
     wanted = {"fp32": onnxruntime(graph.model, image), "int8": onnxruntime(to_qdq(quantized), image)}
     wanted["fp16"] = wanted["fp32"]
-    for precision, least_db in (("fp32", 130.0), ("fp16", 60.0), ("int8", DEEP)):
+    for precision, least_db in (("fp32", 130.0), ("fp16", HALF.get(name, 65.0)), ("int8", DEEP)):
         began = time.process_time()
         artifact = TARGETS.get("coreai").lower(target_graph(graph, quantized, precision), Options(SIZE), tmp_path)[0]
         assert time.process_time() - began <= 3 or name != "ncnet"
