@@ -43,6 +43,7 @@ OVERFLOW = Quirk(
     "int8 weights beyond 64, on an x86 CPU without VNNI, where nothing is said",
     "pairs of products cut at 32767: NCNet's int8 file loses 1.7 dB on Set14 instead of 0.02",
     "avoided",
-    "run_onnxruntime asks for session.x64quantprecision, which .ort files do not follow: these are not proven there",
+    "run_onnxruntime asks for session.x64quantprecision on such a CPU alone, since it doubles the time on others; .ort "
+    "files do not follow it: these are not proven there",
 )
 QUIRKS = (FLOAT_BETWEEN_INT8, FLOAT_WEIGHTS, SAME_SIZE, OVERFLOW)

@@ -67,8 +67,9 @@ class OnnxRuntimeModel:
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         # Spinning idle threads would slow the candidates that are measured interleaved with this one.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        # Without it x86 CPUs without VNNI accumulate int8 products in 16 bits (export/quirks/onnxruntime.py).
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if overflow.in_onnxruntime():
+            # Without it x86 CPUs without VNNI accumulate int8 products in 16 bits; with it others take twice the time.
+            options.add_session_config_entry("session.x64quantprecision", "1")  # (export/quirks/onnxruntime.py)
         if not self._optimize:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if profile is not None:
