@@ -176,8 +176,9 @@ def _name(bundle: Bundle, role: str) -> str:
 def _check_size(bundle: Bundle, golden: GoldenRecord, spec: TensorSpec, sample: Sample, expected: Image8) -> None:
     """Check sizes: the first picture is ``scale`` times the input; others follow their contract."""
     first, model = next(iter(sample.values())), bundle.manifest.model
-    own = shapes.size_of(spec)
-    if golden.tensor in {"", shapes.lead(bundle.manifest.pixel_contract.outputs).name} and first.ndim == _PICTURE_AXES:
+    own, contract = shapes.size_of(spec), bundle.manifest.pixel_contract
+    is_first = golden.tensor in {"", shapes.lead(contract.outputs).name}
+    if is_first and first.ndim == _PICTURE_AXES and shapes.lead(contract.inputs).is_picture:
         wanted: tuple[object, ...] = tuple(side * model.scale - model.crop for side in first.shape[:2])
         less = f" less {model.crop}" if model.crop else ""
         of = f"x{scale_word(model.scale)} of its input{less} is {wanted[0]}x{wanted[1]}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import clearport
 from clearport.bundle.folder import Bundle, verify_folder
@@ -151,3 +153,20 @@ def test_a_scale_table_that_no_file_follows_is_found(edit: str, quantized: Path,
     (found,) = recorded_checks(Bundle.load(folder))
     assert found.passed is False
     assert "scales.json and reference_qdq.onnx differ in the scales of " in found.message
+
+
+class Drawn(nn.Module):
+    """Codes (1, 12, 8), which have as many axes as a stored picture, to a picture (1, 3, 16, 16)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Linear(8, 64)
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.rows(codes).reshape(1, 3, 16, 16).sigmoid()
+
+
+def test_a_picture_made_from_codes_has_the_size_of_its_contract(tmp_path: Path) -> None:
+    options = {"targets": ("onnxruntime",), "precisions": ("fp32",), "measure": False}
+    bundle = clearport.export((Drawn().eval(), (torch.rand(1, 12, 8),)), tmp_path / "drawn", **options)  # type: ignore[arg-type]  # as keywords
+    assert all(check.passed is not False for check in check_artifact(bundle, bundle.artifacts[0], 1))
