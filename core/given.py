@@ -35,6 +35,8 @@ def path(name: str, value: Any) -> Path:
         raise BadInput(f"{name}: expected a path, got {text!r}")
     try:
         os.lstat(text)
+    except UnicodeError as error:
+        raise BadInput(f"{name}: expected a path, got {text!r}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise BadInput(f"{name}: {text[:_SHOWN]}…: the name is too long for this file system") from error

@@ -99,23 +99,6 @@ def parameters(entries: Mapping[str, QParams]) -> dict[str, Array]:
     return {**scales, **zeros}
 
 
-def contradictions(table: ScaleTable, model: ir.Model) -> list[str]:
-    """The tensors whose parameters in a model of ``to_qdq`` are others than those in a table, or are in one alone."""
-    held = {name: array for name, v in model.graph.initializers.items() if (array := graphs.constant(v)) is not None}
-    written = {name.removesuffix(".scale") for name in held if name.endswith(".scale")}
-    return sorted(
-        (written ^ table.entries.keys())
-        | {name for name in written & table.entries.keys() if not _is_as_written(table[name], name, held)}
-    )
-
-
-def _is_as_written(params: QParams, name: str, held: Mapping[str, Array]) -> bool:
-    zero = held[f"{name}.zero_point"]
-    offset = _OFFSET["uint8"] if zero.dtype == np.uint8 else 0
-    scale = np.asarray(params.scale, np.float32)
-    return np.array_equal(scale, held[f"{name}.scale"].reshape(-1)) and bool((zero == params.zero_point + offset).all())
-
-
 def with_switches(quantized: QuantizedGraph, clamps: Mapping[str, Activation]) -> ir.Model:
     """The float graph in which each activation of the table is rounded to its grid where ``<tensor>.on`` is true.
 

@@ -165,5 +165,5 @@ def test_a_schema_that_is_not_that_of_the_code_is_named(monkeypatch: pytest.Monk
     assert "core/bundle/system.schema.json: not that of the code; run: make schemas" in capsys.readouterr().out
 
 
-def test_the_readme_is_read_in_minutes() -> None:
+def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150

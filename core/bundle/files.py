@@ -110,12 +110,10 @@ def compare(
     ``recorded`` is ``files`` of the manifest; None if the manifest cannot be read: then SHA256SUMS alone counts. Files
     of ``left_out`` may be missing.
     """
-    if not (folder / SUMS).is_file():
+    summed = (folder / SUMS).is_file()
+    if not summed:
         yield SUMS, "the file is missing; without it, changes of the manifest itself cannot be detected"
-        sums = dict(recorded or {})
-        wrong: list[int] = []
-    else:
-        sums, wrong = parse_sums(_read_text(folder / SUMS))
+    sums, wrong = parse_sums(_read_text(folder / SUMS)) if summed else (dict(recorded or {}), [])
     actual = {name: _sha256(folder / name) for name in listed(folder)}
     for line in wrong:
         yield SUMS, f"line {line} is not a checksum, two spaces and a path that occurs only once"
@@ -129,7 +127,7 @@ def compare(
     for name in sorted({*sums, *actual, *(recorded or ())} - {MANIFEST} - (set(left_out) - set(actual))):
         in_manifest = sums.get(name) if recorded is None else recorded.get(name)
         yield from _judge(name, actual.get(name), in_manifest, sums.get(name))
-    if (folder / SUMS).is_file() and actual.get(MANIFEST) != sums.get(MANIFEST):
+    if summed and actual.get(MANIFEST) != sums.get(MANIFEST):
         yield MANIFEST, f"its content differs from its checksum (one of the two was changed: it, or its line in {SUMS})"
 
 

@@ -47,8 +47,7 @@ def _strays(bundle: Bundle) -> Iterator[str]:
         name for name in manifest.files if name not in known and not any(a.holds(name) for a in manifest.artifacts)
     ]
     if found:
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        yield f"no artifact or golden picture in it is {', '.join(found[:_MOST_NAMED])}{more}, which 'files' lists"
+        yield f"no artifact or golden picture in it is {_few(found)}, which 'files' lists"
 
 
 def _scales(bundle: Bundle) -> Iterator[str]:
@@ -56,22 +55,24 @@ def _scales(bundle: Bundle) -> Iterator[str]:
     told = bundle.manifest.quantization
     if told is None or not all((bundle.folder / name).is_file() for name in (told.table, told.reference)):
         return
-    import onnx_ir as ir
     from google.protobuf.message import DecodeError
 
-    from clearport.quantize import table
-    from clearport.quantize.qdq import contradictions
+    from clearport.quantize import followed, table
 
     try:
         entries = table.load(bundle.folder / told.table)
-        model = ir.load(bundle.folder / told.reference)
-    except (BadInput, DecodeError, ValueError) as error:
+        written = followed.read_parameters(bundle.folder / told.reference)
+    except (BadInput, DecodeError) as error:
         yield f"{told.table}, {told.reference}: {error}"
         return
-    found = contradictions(entries, model)
+    found = followed.contradictions(entries, written)
     if found:
-        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        yield f"{told.table} and {told.reference} differ in the scales of {', '.join(found[:_MOST_NAMED])}{more}"
+        yield f"{told.table} and {told.reference} differ in the scales of {_few(found)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _network(bundle: Bundle) -> Iterator[str]:

@@ -44,7 +44,7 @@ def with_rows(
     found, how = [], {}
     for spec in candidate.inputs:
         given, value = spec, values[spec.name]
-        if spec.name not in said and _is_whole(value):
+        if not spec.is_picture and spec.name not in said and _is_whole(value):
             most = min(_rows(value), default=0) - 1
             known = most > 0 and _accepts(candidate, spec.name, most, size)
             given = replace(spec, value_range=(0.0, float(most))) if known else spec

@@ -10,8 +10,8 @@ Published is EfficientNet-b4 at 380x380 (textures of 32 channels at 95x95, atten
 parameters and 7.3 G multiply-accumulates, of which ``Head`` has 1.3 M: too slow for a video on a phone. This one takes
 224x224, where blocks of 4x4 divide what is pooled, as 95 / 23 does not: 3,672,842 parameters and 0.68 G.
 
-It is trained as in the paper: cross-entropy, also of pictures whose region under one map is blurred (attention-guided
-augmentation), and regional independence of the maps (``training/regions.py``).
+It is trained with the paper's losses: cross-entropy, also of pictures whose region under one map is blurred
+(attention-guided augmentation), and regional independence of the maps (``training/regions.py``).
 """
 
 from __future__ import annotations

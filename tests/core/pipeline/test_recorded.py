@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import clearport
+from clearport.base import Precision
 from clearport.bundle.folder import Bundle, verify_folder
 from clearport.errors import BadInput
 from clearport.pipeline.kit import KitRequest, write_kit
@@ -23,20 +24,19 @@ from clearport.pipeline.verify import check_artifact
 Edit = Callable[[dict[str, Any]], object]
 
 
+def bundle_of(precision: Precision, place: Path) -> Path:
+    clearport.export("ncnet", place, size="16x16", targets=("onnxruntime",), precisions=(precision,), measure=False)
+    return place
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("recorded") / "bundle"
-    options = {"size": "16x16", "targets": ("onnxruntime",), "precisions": ("fp32",), "measure": False}
-    clearport.export("ncnet", place, **options)  # type: ignore[arg-type]  # as keywords
-    return place
+    return bundle_of("fp32", tmp_path_factory.mktemp("recorded") / "bundle")
 
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("recorded") / "int8"
-    options = {"size": "16x16", "targets": ("onnxruntime",), "precisions": ("int8",), "measure": False}
-    clearport.export("ncnet", place, **options)  # type: ignore[arg-type]  # as keywords
-    return place
+    return bundle_of("int8", tmp_path_factory.mktemp("recorded") / "int8")
 
 
 @pytest.fixture
@@ -167,6 +167,8 @@ class Drawn(nn.Module):
 
 
 def test_a_picture_made_from_codes_has_the_size_of_its_contract(tmp_path: Path) -> None:
-    options = {"targets": ("onnxruntime",), "precisions": ("fp32",), "measure": False}
-    bundle = clearport.export((Drawn().eval(), (torch.rand(1, 12, 8),)), tmp_path / "drawn", **options)  # type: ignore[arg-type]  # as keywords
+    network = (Drawn().eval(), (torch.rand(1, 12, 8),))
+    bundle = clearport.export(
+        network, tmp_path / "drawn", targets=("onnxruntime",), precisions=("fp32",), measure=False
+    )
     assert all(check.passed is not False for check in check_artifact(bundle, bundle.artifacts[0], 1))
