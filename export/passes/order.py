@@ -31,6 +31,7 @@ PASSES: tuple[str, ...] = (
     "fold",  # before the others: later passes match operators and constants, not computations of constants
     "resizes",  # after folding, for constants; before all passes that read factors and sizes
     "normalization",  # after folding: it changes the constants of the first convolutions
+    "plain.guards",  # before picks and operators, which make masks finite, and rarer, which writes IsNaN by others
     "plain.picks",  # before reshapes are merged: it creates some
     "plain.rarer",  # before places: it creates an operator for it
     "plain.curves",
